@@ -1,0 +1,3 @@
+"""pyk8s: from bare Linux machines to a proven Kubernetes cluster."""
+
+__version__ = "0.1.0"
