@@ -1,0 +1,74 @@
+"""What makes a machine unfit to be a node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyk8s.cluster.model import Cluster, Node
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+MEMORY_MIB = {"control plane": 1700, "worker": 700}
+"""The least memory; kubeadm asks the same 1700 MiB of a control plane."""
+FREE_MIB = 4096
+CLOCK_SECONDS = 60
+"""Certificates are valid from a little before they are issued: a clock further behind refuses them."""
+
+
+def machine_problems(
+    host: str, probe: Mapping[str, Any], cluster: Cluster | None, *, now: float, fail_cgroup_v1: bool = True
+) -> list[str]:
+    """Return one sentence for each reason why this machine cannot be a node; ``now`` is the controller's clock."""
+    machine = probe.get("machine")
+    if not machine:
+        reason = str(probe.get("msg") or "it was not looked at").strip().splitlines()[0]
+        return [f"{host}: unreachable over SSH: {reason}"]
+    node = _node(host, cluster)
+    found = [*_system(machine), *_size(machine, node), *_clock(machine, now)]
+    if machine["taken_ports"]:
+        found.append(f"something else listens on TCP {', '.join(map(str, machine['taken_ports']))}")
+    if node and node.address not in machine["addresses"]:
+        found.append(
+            f"the address {node.address} is not one of its own ({', '.join(machine['addresses'])}): correct node_ip"
+        )
+    if cluster and cluster.minor >= 35 and machine["cgroup"] == 1 and fail_cgroup_v1:
+        found.append(
+            f"it has cgroup v1, which Kubernetes {cluster.config.kubernetes_version} refuses: boot it with "
+            "systemd.unified_cgroup_hierarchy=1, or set kubelet_fail_cgroup_v1: false"
+        )
+    return [f"{host}: {problem}" for problem in found]
+
+
+def _node(host: str, cluster: Cluster | None) -> Node | None:
+    return next((node for node in cluster.nodes if node.name == host), None) if cluster else None
+
+
+def _system(machine: Mapping[str, Any]) -> list[str]:
+    found = []
+    if machine["architecture"] not in ARCHITECTURES:
+        found.append(f"its architecture {machine['architecture']} is not supported ({', '.join(ARCHITECTURES)} are)")
+    if machine["init"] != "systemd":
+        found.append(f"its init is {machine['init']}, not systemd")
+    if machine["uid"] != 0:
+        found.append("the tasks do not run as root: set ansible_user: root, or ansible_become: true")
+    if tuple(machine["python"]) < (3, 9):
+        found.append(f"its Python is {machine['python'][0]}.{machine['python'][1]}; 3.9 or newer is needed")
+    return found
+
+
+def _size(machine: Mapping[str, Any], node: Node | None) -> list[str]:
+    found = []
+    role = "control plane" if node and node.is_control_plane else "worker"
+    if machine["memory_mib"] < MEMORY_MIB[role]:
+        found.append(f"it has {machine['memory_mib']} MiB of memory; a {role} needs {MEMORY_MIB[role]}")
+    if machine["free_mib"] < FREE_MIB:
+        found.append(f"/var/lib has {machine['free_mib']} MiB free; {FREE_MIB} are needed")
+    return found
+
+
+def _clock(machine: Mapping[str, Any], now: float) -> list[str]:
+    skew = machine["clock"] - now
+    if abs(skew) <= CLOCK_SECONDS:
+        return []
+    side = "ahead of" if skew > 0 else "behind"
+    return [f"its clock is {abs(skew):.0f} s {side} the controller's: set up time synchronization"]
