@@ -1,0 +1,1 @@
+"""Where binaries come from: upstream, a mirror of one's own, or Debian's packages."""
