@@ -1,0 +1,1 @@
+"""Proves, on the running cluster, every promise that the architecture makes."""

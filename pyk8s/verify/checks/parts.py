@@ -1,0 +1,115 @@
+"""What several checks are built from: a small web server, workloads around a pod, a client inside the cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pyk8s.verify.context import Context
+from pyk8s.verify.objects import Manifest
+
+WEB_PORT = 8080
+WEB_COMMAND = [
+    "sh",
+    "-c",
+    "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho; echo $REMOTE_ADDR $(hostname)\\n' >/www/cgi-bin/who; "
+    f"chmod +x /www/cgi-bin/who; exec httpd -f -p {WEB_PORT} -h /www",
+]
+FETCH_SECONDS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the web server says: the address it saw the caller come from, and the pod that it is."""
+
+    caller: str
+    server: str
+
+
+def web(ctx: Context, name: str, *, node: str | None = None, app: str = "") -> Manifest:
+    """Return a pod that says who it is on WEB_PORT, see Answer; busybox's httpd, nothing to configure.
+
+    It is ready when it listens, so that nobody asks too early.
+    """
+    pod = ctx.pod(name, ctx.images.busybox, command=WEB_COMMAND, node=node, labels={"app": app or name})
+    pod["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": WEB_PORT}, "periodSeconds": 1}
+    return pod
+
+
+def idle(ctx: Context, name: str, *, node: str | None = None) -> Manifest:
+    """Return a pod that only waits, to run commands in."""
+    return ctx.pod(name, ctx.images.busybox, command=["sleep", "600"], node=node)
+
+
+def start(ctx: Context, namespace: str, *pods: Manifest, timeout: float = 60) -> list[Manifest]:
+    """Create pods together, then wait until each is Ready; returns them as stored, in the same order."""
+    for pod in pods:
+        ctx.apply(pod, namespace)
+    return [ctx.wait_ready(namespace, pod["metadata"]["name"], timeout) for pod in pods]
+
+
+def container(ctx: Context, namespace: str, name: str) -> Manifest:
+    """Return the status of the pod's first container; empty before there is one."""
+    statuses = ctx.objects.get("Pod", name, namespace)["status"].get("containerStatuses")
+    found: Manifest = statuses[0] if statuses else {}
+    return found
+
+
+def finished(ctx: Context, namespace: str, name: str, timeout: float = 60) -> Manifest:
+    """Wait until the pod's first container has ended and return how (``exitCode``, ``reason``, ``startedAt``)."""
+
+    def look() -> Manifest | None:
+        end: Manifest | None = container(ctx, namespace, name).get("state", {}).get("terminated")
+        return end
+
+    return ctx.wait(look, timeout, f"pod {name} ended", lambda: ctx.pod_state(namespace, name))
+
+
+def event(ctx: Context, namespace: str, name: str, reason: str, timeout: float = 20) -> str:
+    """Wait for an event of that reason about the object of that name and return its message."""
+    fields = f"involvedObject.name={name},reason={reason}"
+    found = ctx.wait(lambda: ctx.objects.list("Event", namespace, fields=fields), timeout, f"event {reason} of {name}")
+    return " ".join(str(found[-1].get("message") or reason).split())
+
+
+def workload(kind: str, name: str, pod: Manifest, **spec: object) -> Manifest:
+    """Return a Deployment, DaemonSet or StatefulSet of pods like the one given."""
+    labels = pod["metadata"]["labels"]
+    template = {"metadata": {"labels": labels}, "spec": pod["spec"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": labels}, "template": template, **spec},
+    }
+
+
+def service(ctx: Context, namespace: str, name: str, app: str, **spec: object) -> str:
+    """Create a Service on port 80 before the web pods of that app and return its address."""
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": app}, "ports": [{"port": 80, "targetPort": WEB_PORT}], **spec},
+    }
+    return str(ctx.apply(manifest, namespace)["spec"]["clusterIP"])
+
+
+def endpoints(ctx: Context, namespace: str, name: str, *, ready: bool = True) -> list[str]:
+    """Return the addresses that the Service sends traffic to or, with ``ready=False``, withholds it from."""
+    subsets = ctx.objects.get("Endpoints", name, namespace).get("subsets") or []
+    key = "addresses" if ready else "notReadyAddresses"
+    return sorted(address["ip"] for subset in subsets for address in subset.get(key) or [])
+
+
+def ask(ctx: Context, namespace: str, pod: str, host: str, port: int = 80, times: int = 1) -> list[Answer]:
+    """Ask a web pod or Service from inside a pod, ``times`` times; what was not answered is left out."""
+    fetch = f"timeout {FETCH_SECONDS} wget -qO- http://{host}:{port}/cgi-bin/who"
+    output = ctx.exec(namespace, pod, ["sh", "-c", f"for i in $(seq {times}); do {fetch}; done 2>/dev/null; true"])
+    words = [line.split() for line in output.splitlines()]
+    return [Answer(*pair) for pair in words if len(pair) == 2]
+
+
+def reach(ctx: Context, namespace: str, pod: str, host: str, where: str = "", timeout: float = 15) -> Answer:
+    """Wait until a Service answers a pod and return what it says."""
+    what = f"{host}:80 answers" + (f" a pod on {where}" if where else "")
+    return ctx.wait(lambda: ask(ctx, namespace, pod, host), timeout, what)[0]

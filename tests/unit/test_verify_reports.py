@@ -1,0 +1,148 @@
+"""The verifier's reports and command line: shapes that scripts outside rely on."""
+
+from __future__ import annotations
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import typer
+from fake_api import serve
+from rich.console import Console
+from typer.testing import CliRunner
+
+from pyk8s.errors import Pyk8sError
+from pyk8s.verify import registry, report_json, report_junit, report_terminal
+from pyk8s.verify.cli import verify
+from pyk8s.verify.model import Check, Outcome, Report, Status
+
+CLUSTER = {"name": "lab", "version": "v1.20.2", "started": "2026-01-01T00:00:00+00:00", "seconds": 3.2}
+app = typer.Typer()
+app.command()(verify)
+
+
+def outcome(name: str, status: Status, detail: str, *, component: str = "etcd", expected: bool = False) -> Outcome:
+    return Outcome(Check(name, component, f"Promise of {name}", lambda ctx: ""), status, 1.25, detail, expected)
+
+
+@pytest.fixture
+def report() -> Report:
+    outcomes = (
+        outcome("healthy", Status.PASSED, "3 of 3"),
+        outcome("agreement", Status.FAILED, "two <leaders> & \x1b[31mno\x00 hash"),
+        outcome("dns", Status.SKIPPED, "CoreDNS is absent", component="DNS", expected=True),
+        outcome("nodes", Status.SKIPPED, "no kubectl [not] there", component="kubelet"),
+    )
+    return Report(outcomes, CLUSTER, ("a namespace is still there",))
+
+
+def test_the_json_report_lists_checks_beside_the_cluster(report: Report) -> None:
+    told = json.loads(report_json.to_text(report))
+    assert set(told) == {"ok", "cluster", "checks", "warnings"}
+    assert told["ok"] is False
+    assert told["checks"][0] == {
+        "name": "healthy",
+        "title": "Promise of healthy",
+        "component": "etcd",
+        "status": "passed",
+        "seconds": 1.25,
+        "detail": "3 of 3",
+    }
+    assert [one["status"] for one in told["checks"]] == ["passed", "failed", "skipped", "skipped"]
+
+
+def test_the_junit_report_is_whole_xml_and_its_sums_are_right(report: Report) -> None:
+    root = ET.fromstring(report_junit.to_text(report))
+    assert root.tag == "testsuites"
+    assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("4", "1", "0", "2")
+    for suite in root:
+        assert suite.tag == "testsuite"
+        assert {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"} == set(suite.attrib)
+        assert int(suite.get("tests", "")) == len(suite)
+        for case in suite:
+            assert (case.tag, set(case.attrib)) == ("testcase", {"classname", "name", "time"})
+            assert [child.tag for child in case][0] in {"failure", "skipped", "system-out"}
+    assert root.find(".//testcase[@name='agreement']/failure").text == "two <leaders> & ?[31mno? hash"  # type: ignore[union-attr]
+
+
+def test_the_terminal_says_aloud_what_failed_and_what_was_left_out(report: Report) -> None:
+    out = io.StringIO()
+    report_terminal.summary(Console(file=out, width=200), report)
+    text = out.getvalue()
+    assert "✗ agreement: Promise of agreement" in text
+    assert "nodes was left out: no kubectl [not] there" in text
+    assert "dns" not in text
+    assert "warning: a namespace is still there" in text
+    assert "not proven lab v1.20.2: 1 passed, 1 failed, 2 skipped (1 of them should have run) in 3.2 s" in text
+
+
+def test_on_a_terminal_the_table_has_a_row_for_every_check(report: Report) -> None:
+    out = io.StringIO()
+    report_terminal.summary(Console(file=out, width=100, force_terminal=True, color_system=None), report)
+    for one in report.outcomes:
+        assert one.check.title in out.getvalue()
+
+
+def test_without_a_terminal_a_line_is_printed_as_each_check_ends() -> None:
+    out = io.StringIO()
+    with report_terminal.Live(Console(file=out, width=200), 1) as live:
+        one = outcome("healthy", Status.PASSED, "3 of 3 [all]")
+        live.started(one.check)
+        live.finished(one)
+    assert out.getvalue() == "✓ healthy 1.2 s 3 of 3 [all]\n"
+
+
+def test_the_command_refuses_an_unknown_check() -> None:
+    result = CliRunner().invoke(app, ["--check", "nodes-raedy"])
+    assert isinstance(result.exception, Pyk8sError)
+    assert "did you mean nodes-ready" in str(result.exception)
+
+
+def test_the_command_refuses_a_suite_without_checks() -> None:
+    result = CliRunner().invoke(app, ["--suite", "slo"])
+    assert isinstance(result.exception, Pyk8sError)
+    assert "no checks in suite slo" in str(result.exception)
+
+
+def test_the_command_lists_checks_without_a_cluster() -> None:
+    result = CliRunner().invoke(app, ["--list", "--suite", "smoke"])
+    assert result.exit_code == 0
+    assert "nodes-ready" in result.output
+
+
+@pytest.mark.parametrize(("ready", "code"), [(True, 0), (False, 1)])
+def test_the_command_proves_a_cluster_by_its_kubeconfig_alone(tmp_path: Path, ready: bool, code: int) -> None:
+    with serve(tmp_path) as fake:
+        fake.add_node("w1", ready=ready)
+        files = {form: tmp_path / "out" / f"verify.{form}" for form in ("json", "junit")}
+        words = ["--kubeconfig", str(fake.kubeconfig), "--check", "nodes-ready"]
+        words += ["--json", str(files["json"]), "--junit", str(files["junit"])]
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == code, result.output
+    told = json.loads(files["json"].read_text())
+    assert told["ok"] is (code == 0)
+    cluster = told["cluster"]
+    assert (cluster["name"], cluster["version"]) == ("fake", "v1.20.2")
+    assert cluster["counts"] == {"passed": 1 - code, "failed": code, "skipped": 0, "left_out": 0}
+    assert cluster["nodes"] == [
+        {
+            "name": "w1",
+            "roles": ["worker"],
+            "version": "v1.20.2",
+            "runtime": "containerd://1.6.20",
+            "ready": ready,
+        }
+    ]
+    assert ET.parse(files["junit"]).getroot().get("tests") == "1"
+
+
+def test_names_of_checks_say_their_component() -> None:
+    prefixes = {
+        "kube-apiserver": "apiserver-",
+        "kube-scheduler": "scheduler-",
+        "kube-controller-manager": "controller-",
+    }
+    for one in registry.load():
+        assert one.name.startswith(prefixes.get(one.component, "")), one.name
