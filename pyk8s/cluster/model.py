@@ -25,6 +25,23 @@ class SshTarget:
 
 
 @dataclasses.dataclass(frozen=True)
+class Taint:
+    """What keeps pods that do not tolerate it away from a node."""
+
+    key: str
+    effect: str
+
+    @property
+    def text(self) -> str:
+        """The taint as a kubelet's flag takes it: ``key=value:effect``, with no value."""
+        return f"{self.key}=:{self.effect}"
+
+
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+"""Label and taint of control planes, see https://kubernetes.io/docs/reference/labels-annotations-taints/"""
+
+
+@dataclasses.dataclass(frozen=True)
 class Node:
     """One machine. ``address`` is its IPv4 address towards the other nodes."""
 
@@ -52,6 +69,11 @@ class Node:
     def runs_kubelet(self) -> bool:
         """Whether it is a Kubernetes node: workers and control planes are, machines of etcd alone are not."""
         return self.is_control_plane or self.is_worker
+
+    @property
+    def taints(self) -> tuple[Taint, ...]:
+        """The taints it is registered with: ordinary pods stay away from a control plane that is no worker."""
+        return () if self.is_worker else (Taint(CONTROL_PLANE_LABEL, "NoSchedule"),)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import time
 from typing import Any
 
-from pyk8s.cluster.model import Cluster, Node
+from pyk8s.cluster.model import CONTROL_PLANE_LABEL, Cluster, Node
 from pyk8s.errors import Pyk8sError
 from pyk8s.kubeapi import KubeApi
 
 ALLOCATION_SECONDS = 40
-CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NO_ROOM = {"capacity": {"pods": "0"}, "allocatable": {"pods": "0"}}
 """Of a Node whose kubelet has not spoken yet: nothing is placed there. (A kubelet 1.20 fails on a Node without any.)"""
 WORKER = "node-role.kubernetes.io/worker"
@@ -19,14 +19,9 @@ WORKER = "node-role.kubernetes.io/worker"
 
 def manifest(node: Node) -> dict[str, Any]:
     """Return what is kept of a Node for good: its name and the labels of its roles."""
-    roles = {CONTROL_PLANE: node.is_control_plane, WORKER: node.is_worker}
+    roles = {CONTROL_PLANE_LABEL: node.is_control_plane, WORKER: node.is_worker}
     labels = {"kubernetes.io/hostname": node.name, **{label: "" for label, held in roles.items() if held}}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels}}
-
-
-def taints(node: Node) -> list[dict[str, str]]:
-    """Return the taints a Node is created with; later they are the cluster's own affair."""
-    return [] if node.is_worker else [{"key": CONTROL_PLANE, "effect": "NoSchedule"}]
 
 
 def register(cluster: Cluster, *, dry_run: bool = False) -> tuple[bool, dict[str, str]]:
@@ -44,7 +39,8 @@ def register(cluster: Cluster, *, dry_run: bool = False) -> tuple[bool, dict[str
         if api.get(f"/api/v1/nodes/{node.name}") is None:
             changed = True
             if not dry_run:
-                api.create("/api/v1/nodes", {**wanted, "spec": {"taints": taints(node)}, "status": NO_ROOM})
+                spec = {"taints": [dataclasses.asdict(taint) for taint in node.taints]}
+                api.create("/api/v1/nodes", {**wanted, "spec": spec, "status": NO_ROOM})
         changed = api.apply(wanted, dry_run=dry_run) or changed
     if cluster.config.pod_network == "none":
         return changed, {}

@@ -95,7 +95,7 @@ def kubectl(arguments: list[str], source: str = "") -> None:
 
         path = facts.admin_kubeconfig(cluster)
         program = Session(path, cluster).kubectl()
-        done = subprocess.run([program, "--kubeconfig", str(path), *arguments], check=False)
+        done = subprocess.run([program, *arguments], check=False, env=os.environ | {"KUBECONFIG": str(path)})
         if done.returncode:
             raise Exit(code=done.returncode)
 

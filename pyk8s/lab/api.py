@@ -15,7 +15,7 @@ import docker
 from pyk8s import paths
 from pyk8s.errors import Pyk8sError
 from pyk8s.lab import container, engine, host, image, images, inventory, machines, registry, ssh
-from pyk8s.lab.spec import LabSpec, Ranges, groups, split_name
+from pyk8s.lab.spec import KINDS, LabSpec, Ranges, groups, sort_key, split_name
 
 Say = engine.Say
 
@@ -100,8 +100,7 @@ def _ensure_nodes(
     client: docker.DockerClient, spec: LabSpec, ranges: Ranges, node_image: str, machine: host.Host
 ) -> dict[str, str]:
     """See that all nodes run, old ones and wanted ones; return their addresses by name."""
-    names = list(dict.fromkeys([*machines.nodes(client, spec.name), *spec.machine_names]))
-    names.sort(key=lambda name: list(groups(names)["control_plane"]).count(name) == 0)
+    names = sorted({*machines.nodes(client, spec.name), *spec.machine_names}, key=sort_key)
     addresses = {name: ranges.address(name) for name in names}
     keys = ssh.ensure_keys(spec.name)
     keys.pin(addresses)
@@ -165,11 +164,11 @@ status = load_lab
 def counts(name: str) -> dict[str, int]:
     """Return how many machines of each kind (cp, etcd, w) a lab has now; empty when there is no such lab or engine."""
     try:
-        nodes = load_lab(name).nodes
+        nodes = machines.nodes(engine.connect(quiet, start=False), name)
     except Pyk8sError:
         return {}
-    kinds = [split_name(node.name)[0] for node in nodes]
-    return {kind: kinds.count(kind) for kind in ("cp", "etcd", "w")}
+    kinds = [split_name(machine)[0] for machine in nodes]
+    return {kind: kinds.count(kind) for kind in KINDS} if kinds else {}
 
 
 def reset_nodes(name: str, say: Say = quiet) -> Lab:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pyk8s import paths
 from pyk8s.cluster.config import ClusterConfig
 from pyk8s.errors import Pyk8sError
 from pyk8s.lab import api
@@ -85,6 +86,18 @@ def status(name: Name = "lab") -> None:
     _show(lab)
     if not lab.running:
         raise typer.Exit(1)
+
+
+@app.command()
+def reach(name: Name = "lab") -> None:
+    """Say how to reach a lab's cluster and its machines."""
+    lab = api.load_lab(name)
+    keys = lab.keys
+    _say(f"export KUBECONFIG={paths.cluster_dir(name) / 'admin.kubeconfig'}")
+    for node in lab.nodes:
+        options = f"-i {keys.private_key} -o UserKnownHostsFile={keys.known_hosts}"
+        _say(f"{node.name}: ssh {options} root@{node.address}")
+    _say(f"images: {lab.ranges.image_mirror} serves {', '.join(lab.repositories) or 'nothing'}")
 
 
 def _show(lab: api.Lab) -> None:

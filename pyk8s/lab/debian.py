@@ -108,7 +108,7 @@ def extract(deb: Path, tree: Path, exclude: tuple[str, ...]) -> None:
 
 
 def missing_libraries(tree: Path, binary: str) -> list[str]:
-    """Return the shared libraries that a program in ``tree`` needs and the tree lacks, asked of the tree's own loader."""
+    """Return the shared libraries that a program in ``tree`` needs and the tree lacks, as its own loader says."""
     loader = next(iter(sorted(tree.glob("usr/lib64/ld-linux*")) + sorted(tree.glob("usr/lib/ld-linux*"))), None)
     if loader is None:
         return ["ld-linux"]

@@ -9,11 +9,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from pyk8s import paths
+from pyk8s.artifacts import load_catalog, pause_binary
 from pyk8s.errors import Pyk8sError
 from pyk8s.lab import debian, oci
 
@@ -34,9 +35,8 @@ EXCLUDE = (
     "usr/lib/systemd*",
 )
 SKELETON = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "usr/sbin", "var")
-PAUSE_TAGS = ("3.2", "3.9", "3.10", "3.10.1", "latest")
-"""What the kubelets and containerds of the supported versions ask for by default."""
 COREDNS_VARIABLE = "PYK8S_COREDNS_BINARY"
+"""A user of a closed machine names a CoreDNS binary here; it is served under every tag that the catalog names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +104,9 @@ def build_all() -> list[Built]:
     """Return all images, building those that the cache does not hold (about 15 s, once)."""
     architecture = debian.architecture()
     built = [_cached(recipe.repository, _key(recipe, architecture), _maker(recipe)) for recipe in RECIPES]
-    built.append(_pause(architecture))
+    built += _pause(architecture)
     if binary := os.environ.get(COREDNS_VARIABLE):
-        built.append(_coredns(Path(binary), architecture))
+        built += _coredns(Path(binary), architecture)
     return built
 
 
@@ -195,19 +195,27 @@ def _busybox(deb: Path, tree: Path) -> None:
             (tree / "usr/bin" / applet).symlink_to("busybox")
 
 
-def _pause(architecture: str) -> Built:
-    from pyk8s.artifacts import pause_binary
+def by_repository(references: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the tags by repository: {"pause": ("3.9",)} for "registry.k8s.io/pause:3.9"."""
+    found: dict[str, tuple[str, ...]] = {}
+    for reference in references:
+        repository, _, tag = reference.partition("/")[2].partition(":")
+        found[repository] = tuple(dict.fromkeys((*found.get(repository, ()), tag)))
+    return found
 
-    binary = pause_binary()
-    return _single("pause", binary, architecture, {"Entrypoint": ["/pause"], "User": "65535:65535"}, PAUSE_TAGS)
+
+def _pause(architecture: str) -> list[Built]:
+    run = {"Entrypoint": ["/pause"], "User": "65535:65535"}
+    wanted = by_repository(row.pause_image for row in load_catalog().releases.values())
+    return [_single(name, pause_binary(), architecture, run, (*tags, "latest")) for name, tags in wanted.items()]
 
 
-def _coredns(binary: Path, architecture: str) -> Built:
+def _coredns(binary: Path, architecture: str) -> list[Built]:
     if not binary.is_file():
         raise Pyk8sError(f"there is no CoreDNS at {binary}", f"${COREDNS_VARIABLE} says so", "unset it or correct it")
-    version = debian.run([str(binary), "-version"]).split()[0].removeprefix("CoreDNS-")
     run = {"Entrypoint": ["/coredns"], "ExposedPorts": {"53/tcp": {}, "53/udp": {}}}
-    return _single("coredns/coredns", binary, architecture, run, (f"v{version}", version, "latest"))
+    wanted = by_repository(row.coredns_image for row in load_catalog().releases.values())
+    return [_single(name, binary, architecture, run, tags) for name, tags in wanted.items()]
 
 
 def _single(repository: str, binary: Path, architecture: str, run: dict[str, Any], tags: tuple[str, ...]) -> Built:

@@ -87,6 +87,9 @@ def ensure(
             raise Pyk8sError(f"a container {options.name} exists that no lab made", "", "rename it or remove it")
         if found.status == "running":
             return False
+        if found.status == "paused":
+            found.unpause()
+            return False
         if found.status == "created":
             found.remove(force=True)
     except NotFound:

@@ -59,12 +59,12 @@ def fill(ranges: Ranges, built: list[images.Built]) -> list[str]:
 def content(ranges: Ranges) -> list[str]:
     """Return the repositories that the registry lists; empty when it does not answer."""
     try:
-        with _http() as http:
+        with _http(seconds=2) as http:
             answer = http.get(f"{ranges.image_mirror}/v2/_catalog")
         return sorted(answer.json()["repositories"]) if answer.is_success else []
     except httpx.TransportError:
         return []
 
 
-def _http() -> httpx.Client:
-    return httpx.Client(trust_env=False, timeout=60)
+def _http(seconds: float = 60) -> httpx.Client:
+    return httpx.Client(trust_env=False, timeout=httpx.Timeout(seconds, connect=2))

@@ -97,7 +97,7 @@ def wait_for_login(
                 raise Pyk8sError(
                     f"no SSH login at {machine} ({address}) within {seconds:.0f} s",
                     f"{type(error).__name__}: {error}",
-                    f"look inside: docker exec pyk8s-...-{machine} journalctl -b -n 50",
+                    "look into its journal: docker exec CONTAINER journalctl -b -n 50",
                 ) from error
             time.sleep(0.2)
 

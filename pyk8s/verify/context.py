@@ -118,11 +118,18 @@ class Context:
         name = f"pyk8s-{self.check.name[:40].rstrip('-')}-{tail}"
         labels = {LABEL: self.session.run_id, "pod-security.kubernetes.io/enforce": "privileged"}
         self.session.namespaces.add(name)
-        self._cleanup.append((f"delete namespace {name}", lambda: self.objects.delete("Namespace", name)))
+        self._cleanup.append((f"delete namespace {name}", lambda: self._delete_namespace(name)))
         self.objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
         if account:
             self._create_account(name)
         return name
+
+    def _delete_namespace(self, name: str) -> None:
+        """Delete a namespace and, since Kubernetes itself waits 5 s before it begins, its pods."""
+        self.objects.delete("Namespace", name)
+        self.objects.request(
+            "DELETE", self.objects.path("Pod", "", name), {"kind": "DeleteOptions", "apiVersion": "v1"}
+        )
 
     def _create_account(self, namespace: str) -> None:
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}

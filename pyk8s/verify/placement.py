@@ -21,10 +21,23 @@ def workers(ctx: Context, wanted: int = 1) -> list[str]:
 
 
 def create(
-    ctx: Context, namespace: str, name: str, *, labels: dict[str, str] | None = None, **spec: object
+    ctx: Context,
+    namespace: str,
+    name: str,
+    *,
+    labels: dict[str, str] | None = None,
+    starts: bool = False,
+    **spec: object,
 ) -> Manifest:
-    """Create a pod that only waits; ``spec`` overrides fields of its spec."""
+    """Create a pod; ``spec`` overrides fields of its spec.
+
+    Unless it ``starts`` it takes its place on a node and no more: it waits there for a ConfigMap that never comes, so
+    that the kubelet has next to nothing to do.
+    """
     pod = ctx.pod(name, ctx.images.busybox, command=["sleep", "600"], labels=labels)
+    if not starts:
+        absent = {"name": "absent", "configMap": {"name": "absent"}}
+        pod["spec"] |= {"volumes": [absent], "terminationGracePeriodSeconds": 0}
     return ctx.apply(pod | {"spec": pod["spec"] | spec}, namespace)
 
 

@@ -119,19 +119,20 @@ class Runner:
         self.session.warn(f"deleted {kind} {meta['name']}, left behind by an earlier run")
 
     def _wait_gone(self) -> None:
-        """Wait until the namespaces of this run are gone, for at most GONE_SECONDS; say which are not."""
-        if not self.session.namespaces:
-            return
+        """Wait until no pod of this run is left, for at most GONE_SECONDS; empty namespaces end by themselves."""
         left: list[str] = []
 
         def gone() -> bool:
-            found = self.session.objects.list("Namespace", labels=f"{LABEL}={self.session.run_id}")
-            left[:] = [thing["metadata"]["name"] for thing in found]
+            metas = [pod["metadata"] for pod in self.session.objects.list("Pod")]
+            mine = self.session.namespaces
+            left[:] = [f"{meta['namespace']}/{meta['name']}" for meta in metas if meta["namespace"] in mine]
             return not left
 
+        if not self.session.namespaces:
+            return
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                poll(gone, GONE_SECONDS, "namespaces gone", Deadline.after(GONE_SECONDS))
+                poll(gone, GONE_SECONDS, "pods gone", Deadline.after(GONE_SECONDS))
         except CheckFailed as failed:
             self.session.warn(f"still there after {GONE_SECONDS} s: {', '.join(left) or failed}")
 

@@ -165,14 +165,13 @@ def refuses_strangers(ctx: Context) -> str:
     told = []
     for node in cluster_of(ctx).etcd:
         client, peer = f"https://{node.address}:2379/version", f"https://{node.address}:2380/version"
-        known = probe.fetch(ctx, node, client, probe.ETCD_HEALTH)
-        if known.status != 200:
-            raise CheckFailed(f"{node.name}: even with a certificate: {known}")
-        attempts = [(client, probe.ETCD_NOBODY), (peer, probe.ETCD_NOBODY)]
+        attempts = [(client, probe.ETCD_HEALTH), (client, probe.ETCD_NOBODY), (peer, probe.ETCD_NOBODY)]
         if node.runs_kubelet:
             attempts.append((client, probe.ETCD_STRANGER))
-        for url, who in attempts:
-            answer = probe.fetch(ctx, node, url, who)
+        known, *answers = probe.fetch_all(ctx, node, attempts)
+        if known.status != 200:
+            raise CheckFailed(f"{node.name}: even with a certificate: {known}")
+        for (url, who), answer in zip(attempts[1:], answers, strict=True):
             if answer.status or not any(word in answer.text.lower() for word in REFUSALS):
                 raise CheckFailed(f"{url} with {who.cert or 'no certificate'}: {answer}")
             told.append(answer.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyk8s.verify import probe
-from pyk8s.verify.context import Context
+from pyk8s.verify.context import Context, repels
 from pyk8s.verify.model import CheckFailed
 from pyk8s.verify.objects import Manifest
 from pyk8s.verify.pods import condition, is_ready
@@ -64,6 +64,28 @@ def version(ctx: Context) -> str:
 
 
 @check(
+    "nodes-control-plane",
+    component="nodes",
+    title="Control planes that are no workers keep ordinary pods away, workers do not",
+    suites=("smoke", "full"),
+    needs=("nodes",),
+    timeout=30,
+)
+def control_plane(ctx: Context) -> str:
+    """Compare the nodes' taints with their groups in the inventory."""
+    nodes = ctx.cluster.kubernetes_nodes if ctx.cluster else ()
+    found = {node["metadata"]["name"]: repels(node) for node in ctx.objects.list("Node")}
+    wrong = [
+        f"{node.name} should {'take' if node.is_worker else 'repel'} ordinary pods"
+        for node in nodes
+        if found.get(node.name, not node.is_worker) == node.is_worker
+    ]
+    if wrong:
+        raise CheckFailed("; ".join(wrong))
+    return f"{sum(not node.is_worker for node in nodes)} repel pods, {sum(node.is_worker for node in nodes)} take them"
+
+
+@check(
     "nodes-lease",
     component="nodes",
     title="Every kubelet renews its node's lease, so that a dead one is noticed",
@@ -94,12 +116,12 @@ def kubelet_refuses_anonymous(ctx: Context) -> str:
     """Ask every kubelet for its pods as nobody."""
     nodes = ctx.cluster.kubernetes_nodes if ctx.cluster else ()
     for node in nodes:
-        answer = probe.fetch(ctx, node, f"https://{node.address}:10250/pods", probe.NOBODY)
+        urls = (f"https://{node.address}:10250/pods", f"http://{node.address}:10255/pods")
+        answer, unprotected = probe.fetch_all(ctx, node, [(url, probe.NOBODY) for url in urls])
         if answer.status != 401:
             raise CheckFailed(f"{node.name}: 401 was wanted from the kubelet, it says: {answer}")
-        open_port = probe.fetch(ctx, node, f"http://{node.address}:10255/pods", probe.NOBODY)
-        if open_port.status:
-            raise CheckFailed(f"{node.name}: the read-only port 10255 answers {open_port.status}")
+        if unprotected.status:
+            raise CheckFailed(f"{node.name}: the read-only port 10255 answers {unprotected.status}")
     return f"401 from {len(nodes)} kubelets, port 10255 closed"
 
 

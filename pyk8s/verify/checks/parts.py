@@ -106,7 +106,7 @@ def ask(ctx: Context, namespace: str, pod: str, host: str, port: int = 80, times
     fetch = f"timeout {FETCH_SECONDS} wget -qO- http://{host}:{port}/cgi-bin/who"
     output = ctx.exec(namespace, pod, ["sh", "-c", f"for i in $(seq {times}); do {fetch}; done 2>/dev/null; true"])
     words = [line.split() for line in output.splitlines()]
-    return [Answer(*pair) for pair in words if len(pair) == 2]
+    return [Answer(pair[0].strip("[]").removeprefix("::ffff:"), pair[1]) for pair in words if len(pair) == 2]
 
 
 def reach(ctx: Context, namespace: str, pod: str, host: str, where: str = "", timeout: float = 15) -> Answer:

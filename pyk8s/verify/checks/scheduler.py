@@ -31,7 +31,7 @@ def node_selector(ctx: Context) -> str:
     namespace, node = ctx.namespace(), placement.workers(ctx)[-1]
     before = (ctx.objects.get("Node", node)["metadata"].get("labels") or {}).get("disktype")
     label = {"disktype": namespace if ctx.objects.list("Node", labels="disktype=ssd") else "ssd"}
-    placement.create(ctx, namespace, "fast", nodeSelector=label)
+    placement.create(ctx, namespace, "fast", starts=True, nodeSelector=label)
     why = placement.waits(ctx, namespace, "fast")
 
     def unlabel() -> None:
@@ -56,9 +56,8 @@ def node_selector(ctx: Context) -> str:
 def resources(ctx: Context) -> str:
     """Ask for 10 000 processors."""
     namespace = ctx.namespace()
-    pod = ctx.pod("huge", ctx.images.busybox, command=["sleep", "600"])
-    pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "10k"}}
-    ctx.apply(pod, namespace)
+    container = {"name": "main", "image": ctx.images.busybox, "resources": {"requests": {"cpu": "10k"}}}
+    placement.create(ctx, namespace, "huge", containers=[container])
     why = placement.waits(ctx, namespace, "huge")
     if "Insufficient cpu" not in why:
         raise CheckFailed(f"the reason should be Insufficient cpu, it is: {why}")
@@ -115,7 +114,7 @@ def pod_affinity(ctx: Context) -> str:
     """An anchor on each of two nodes, and a pod that wants to be with each."""
     namespace, pair = ctx.namespace(), placement.workers(ctx, 2)[:2]
     for number, node in enumerate(pair):
-        ctx.apply(ctx.pod(f"anchor-{number}", ctx.images.busybox, command=["sleep", "600"], node=node), namespace)
+        placement.create(ctx, namespace, f"anchor-{number}", nodeName=node)
         placement.create(
             ctx, namespace, f"follower-{number}", affinity={"podAffinity": placement.near(f"anchor-{number}")}
         )
@@ -209,10 +208,10 @@ def priority(ctx: Context) -> str:
                 "value": value,
             }
         )
-    ctx.apply(_slots_pod(ctx, namespace, "low"), namespace)
+    _take_slots(ctx, namespace, "low")
     placement.placed(ctx, namespace, "low", node)
     began = time.monotonic()
-    ctx.apply(_slots_pod(ctx, namespace, "high"), namespace)
+    _take_slots(ctx, namespace, "high")
     placement.placed(ctx, namespace, "high", node)
     if ctx.objects.find("Pod", "low", namespace):
         ctx.wait(lambda: ctx.objects.find("Pod", "low", namespace) is None, 10, "the pod of low priority gone")
@@ -250,12 +249,8 @@ def _offer_slots(ctx: Context, node: str, count: str | None) -> None:
     ctx.objects.patch("Node", node, {"status": status}, sub="status")
 
 
-def _slots_pod(ctx: Context, namespace: str, priority_class: str) -> Manifest:
-    pod = ctx.pod(
-        priority_class,
-        ctx.images.busybox,
-        command=["sleep", "600"],
-        priorityClassName=f"{namespace}-{priority_class}",
-    )
-    pod["spec"]["containers"][0]["resources"] = {"requests": {SLOTS: "2"}, "limits": {SLOTS: "2"}}
-    return pod
+def _take_slots(ctx: Context, namespace: str, priority_class: str) -> None:
+    container: Manifest = {"name": "main", "image": ctx.images.busybox, "command": ["sleep", "600"]}
+    container["resources"] = {"requests": {SLOTS: "2"}, "limits": {SLOTS: "2"}}
+    name = f"{namespace}-{priority_class}"
+    placement.create(ctx, namespace, priority_class, priorityClassName=name, containers=[container])
