@@ -49,5 +49,5 @@ def main() -> None:
     try:
         app()
     except Pyk8sError as error:
-        Console(stderr=True, highlight=False).print(str(error), style="red", markup=False)
+        Console(stderr=True, highlight=False).print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(1)

@@ -74,6 +74,11 @@ class ControllerAction(ActionBase):  # type: ignore[misc]
         named = {key: self._templar.template(value) for key, value in task_vars.items() if key.startswith(prefix)}
         return {**named, **self.arguments.get("vars", {})}
 
+    def probed(self, task_vars: dict[str, Any], what: str) -> dict[str, str]:
+        """Return what this run's probe found of our own (see pyk8s.node.probe); nothing if there was none."""
+        machine = (task_vars.get("__preflight_probe") or {}).get("machine") or {}
+        return dict(machine.get(what) or {})
+
     def module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run a module of this collection on the node."""
         result: dict[str, Any] = self._execute_module(f"pyk8s.node.{name}", arguments, task_vars=task_vars)

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SUPPORTED_MINORS = (20, 34, 35, 36)
+RESERVED_PORTS = frozenset({2379, 2380, 2381, 7443, 7444, 10248, 10249, 10250, 10256, 10257, 10259})
+"""Ports of etcd, of each node's haproxy, kubelet and kube-proxy, and of controller manager and scheduler."""
 DNS_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
 
@@ -54,7 +56,7 @@ class ClusterConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     cluster_name: Annotated[str, Field(pattern=DNS_LABEL)] = "pyk8s"
-    kubernetes_version: Annotated[str, AfterValidator(_version)] = "1.36.2"
+    kubernetes_version: Annotated[str, AfterValidator(_version)] = "1.36.4"
     container_runtime: Literal["containerd", "crio", "docker"] = "containerd"
     kube_proxy_mode: Literal["iptables", "nftables", "ipvs"] = "iptables"
     pod_network: Literal["routes", "vxlan", "none"] = "routes"
@@ -85,6 +87,8 @@ class ClusterConfig(BaseModel):
 
     def _conflicts(self) -> list[str]:
         found = []
+        if self.api_port in RESERVED_PORTS:
+            found.append(f"api_port {self.api_port} is the port of another component: use 6443 or another that is free")
         if self.container_runtime != "containerd":
             found.append(f"container_runtime {self.container_runtime} has no role yet: use containerd")
         if self.kube_proxy_mode == "ipvs":

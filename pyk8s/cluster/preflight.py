@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pyk8s.cluster.model import Cluster, Node
+from pyk8s.artifacts.catalog import ARCHITECTURES, machine_arch
+from pyk8s.cluster.model import LOCAL_API_PORT, Cluster, Node
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 MEMORY_MIB = {"control plane": 1700, "worker": 700}
 """The least memory; kubeadm asks the same 1700 MiB of a control plane."""
 FREE_MIB = 4096
@@ -25,8 +25,9 @@ def machine_problems(
         return [f"{host}: unreachable over SSH: {reason}"]
     node = _node(host, cluster)
     found = [*_system(machine), *_size(machine, node), *_clock(machine, now)]
-    if machine["taken_ports"]:
-        found.append(f"something else listens on TCP {', '.join(map(str, machine['taken_ports']))}")
+    taken = sorted(_wanted_ports(node, cluster) & set(machine["taken_ports"]))
+    if taken:
+        found.append(f"something else listens on TCP {', '.join(map(str, taken))}")
     if node and node.address not in machine["addresses"]:
         found.append(
             f"the address {node.address} is not one of its own ({', '.join(machine['addresses'])}): correct node_ip"
@@ -43,10 +44,21 @@ def _node(host: str, cluster: Cluster | None) -> Node | None:
     return next((node for node in cluster.nodes if node.name == host), None) if cluster else None
 
 
+def _wanted_ports(node: Node | None, cluster: Cluster | None) -> set[int]:
+    """Return the TCP ports that pyk8s will listen on there."""
+    if not node or not cluster:
+        return set()
+    etcd = {2379, 2380, 2381} if node.is_etcd else set()
+    front = {cluster.config.api_port, 10257, 10259} if node.is_control_plane else set()
+    return etcd | front | ({LOCAL_API_PORT, 7444, 10248, 10249, 10250, 10256} if node.runs_kubelet else set())
+
+
 def _system(machine: Mapping[str, Any]) -> list[str]:
     found = []
     if machine["architecture"] not in ARCHITECTURES:
         found.append(f"its architecture {machine['architecture']} is not supported ({', '.join(ARCHITECTURES)} are)")
+    elif ARCHITECTURES[machine["architecture"]] != machine_arch():
+        found.append(f"it is {machine['architecture']}, and the controller fetches binaries for {machine_arch()} alone")
     if machine["init"] != "systemd":
         found.append(f"its init is {machine['init']}, not systemd")
     if machine["uid"] != 0:

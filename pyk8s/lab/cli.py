@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -63,8 +64,9 @@ def _choose(told: int | None, has: int | None, default: int) -> int:
 def _check_version(version: str) -> None:
     try:
         ClusterConfig(kubernetes_version=version)
-    except ValueError as error:
-        raise Pyk8sError(f"kubernetes_version {version} is refused", str(error), "see pyk8s artifacts list") from error
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise Pyk8sError(f"kubernetes_version {version} is refused", why, "see pyk8s artifacts list") from error
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import platform
 import re
-import resource
 import shutil
 from pathlib import Path
 
@@ -29,12 +28,11 @@ ROOM_BYTES = 3 * 1024**3
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """This machine as far as nodes are concerned. ``open_files`` is the hard limit on open files."""
+    """This machine as far as nodes are concerned."""
 
     capabilities: frozenset[str]
     all_capabilities: bool
     cgroup_version: int
-    open_files: int
     swap: bool
     kmsg: bool
     modules: bool
@@ -73,7 +71,6 @@ def examine() -> Host:
         capabilities=names,
         all_capabilities=complete,
         cgroup_version=2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
-        open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         swap=len(Path("/proc/swaps").read_text(encoding="ascii").splitlines()) > 1,
         kmsg=Path("/dev/kmsg").exists(),
         modules=Path("/lib/modules").is_dir(),

@@ -35,6 +35,8 @@ EXCLUDE = (
     "usr/lib/systemd*",
 )
 SKELETON = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "usr/sbin", "var")
+EXTRA_PAUSE_TAGS = ("3.10", "latest")
+"""Beside those that the catalog names."""
 COREDNS_VARIABLE = "PYK8S_COREDNS_BINARY"
 """A user of a closed machine names a CoreDNS binary here; it is served under every tag that the catalog names."""
 
@@ -207,7 +209,9 @@ def by_repository(references: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def _pause(architecture: str) -> list[Built]:
     run = {"Entrypoint": ["/pause"], "User": "65535:65535"}
     wanted = by_repository(row.pause_image for row in load_catalog().releases.values())
-    return [_single(name, pause_binary(), architecture, run, (*tags, "latest")) for name, tags in wanted.items()]
+    return [
+        _single(name, pause_binary(), architecture, run, (*tags, *EXTRA_PAUSE_TAGS)) for name, tags in wanted.items()
+    ]
 
 
 def _coredns(binary: Path, architecture: str) -> list[Built]:

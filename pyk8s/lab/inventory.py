@@ -66,7 +66,7 @@ def hosts_text(addresses: dict[str, str], keys: LabKeys) -> str:
             },
         }
     }
-    head = "# Written by `pyk8s lab up`, anew each time: edit group_vars/all.yml instead.\n"
+    head = "---\n# Written by `pyk8s lab up`, anew each time: edit group_vars/all.yml instead.\n"
     return head + yaml.safe_dump(content, sort_keys=False, width=200)
 
 
@@ -101,8 +101,6 @@ def role_keys(machine: host.Host) -> dict[str, Any]:
             "kubelet_cgroup_driver": "cgroupfs",
             "kubelet_fail_cgroup_v1": False,
         }
-    if machine.open_files < host.WANTED_OPEN_FILES:
-        keys["node_open_files_limit"] = machine.open_files
     if machine.swap:
         keys |= {"kubelet_fail_swap_on": False, "node_swap_off": False}
     known = role_variables()

@@ -45,13 +45,15 @@ def blob_path(folder: Path, name: str) -> Path:
 
 
 def write_layer(tree: Path, folder: Path) -> Layer:
-    """Pack a folder as a layer into ``folder``. Owner root, no times: the same tree gives the same digest."""
+    """Pack a folder as a layer into ``folder``. Owner root, readable by all, no times: whatever our
+    umask, the same tree gives the same digest."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(tree.rglob("*")):
             entry = archive.gettarinfo(path, str(path.relative_to(tree)))
             entry.uid = entry.gid = entry.mtime = 0
             entry.uname = entry.gname = ""
+            entry.mode |= 0o555 if entry.isdir() or entry.mode & 0o100 else 0o444
             if entry.isreg():
                 with path.open("rb") as content:
                     archive.addfile(entry, content)

@@ -137,7 +137,6 @@ def _kube_proxy(source: _Source) -> Files:
 def _haproxy(source: _Source) -> Files:
     """Return what proves a node's haproxy to the apiservers; it reads the .pem as root, before it drops its rights."""
     return {
-        "/etc/haproxy/pki/ca.crt": _public(source.read("ca.crt")),
         "/etc/haproxy/pki/health.pem": _secret(source.leaf("health.crt") + source.leaf("health.key")),
         **_authority_files(source, "ca.crt"),
         **_pair(source, "health", f"{PKI}/health"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import MaxRetryError
 
 from pyk8s.errors import Pyk8sError
 
@@ -51,6 +52,8 @@ def reason(error: Exception) -> str:
         return f"{error.status} {error.reason or ''}: {message}".strip(": ")
     if isinstance(error, Pyk8sError):
         return " ".join(str(error).split())[:800]
+    if isinstance(error, MaxRetryError):
+        return f"no answer from the API: {error.reason}"
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 

@@ -119,13 +119,19 @@ class Runner:
         self.session.warn(f"deleted {kind} {meta['name']}, left behind by an earlier run")
 
     def _wait_gone(self) -> None:
-        """Wait until no pod of this run is left, for at most GONE_SECONDS; empty namespaces end by themselves."""
+        """Wait until no pod of this run is left, for at most GONE_SECONDS; empty namespaces end by themselves.
+
+        A namespace that could not be deleted when its check ended (the API was away) is deleted now.
+        """
         left: list[str] = []
 
         def gone() -> bool:
             metas = [pod["metadata"] for pod in self.session.objects.list("Pod")]
             mine = self.session.namespaces
             left[:] = [f"{meta['namespace']}/{meta['name']}" for meta in metas if meta["namespace"] in mine]
+            for namespace in self.session.objects.list("Namespace", labels=f"{LABEL}={self.session.run_id}"):
+                if "deletionTimestamp" not in namespace["metadata"]:
+                    self.session.objects.delete("Namespace", namespace["metadata"]["name"])
             return not left
 
         if not self.session.namespaces:

@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         if url.path.rsplit("/", 1)[-1] not in COLLECTIONS:
             return self.refuse(404, f"{url.path} not found")
         wanted = dict(part.partition("=")[::2] for part in parse_qs(url.query).get("labelSelector", []))
-        inside = [thing for path, thing in self.store.items() if path.rpartition("/")[0] == url.path]
+        inside = [thing for path, thing in self.store.items() if within(path, url.path)]
         return self.answer(200, {"items": [thing for thing in inside if matches(thing, wanted)]})
 
     def do_POST(self) -> None:
@@ -41,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
         if body.get("kind") == "Pod" and not body["spec"]["containers"]:
             return self.refuse(422, "spec.containers: Required value")
         path = f"{self.path}/{body['metadata']['name']}"
+        if "/namespaces/" in self.path:
+            body["metadata"]["namespace"] = self.path.split("/namespaces/")[1].partition("/")[0]
         if path in self.store:
             return self.refuse(409, "already exists")
         body["metadata"].setdefault("creationTimestamp", "2999-01-01T00:00:00Z")
@@ -50,11 +52,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self.body()
         self.asked.append(f"DELETE {self.path}")
+        if self.path.endswith("/pods"):
+            return self.answer(200, {"items": []})
         if self.path not in self.store:
             return self.refuse(404, "not found")
         if self.path in self.stuck:
             return self.refuse(500, "etcd is gone")
-        return self.answer(200, self.store.pop(self.path))
+        gone = self.store.pop(self.path)
+        for path in [path for path in self.store if path.startswith(self.path + "/")]:
+            del self.store[path]
+        return self.answer(200, gone)
 
     def body(self) -> dict[str, Any]:
         length = int(self.headers.get("Content-Length") or 0)
@@ -77,9 +84,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 COLLECTIONS = {
-    *("nodes", "namespaces", "pods", "serviceaccounts", "configmaps", "events", "persistentvolumes"),
+    *("nodes", "namespaces", "pods", "serviceaccounts", "configmaps", "events", "secrets", "persistentvolumes"),
     *("priorityclasses", "clusterroles", "clusterrolebindings"),
 }
+
+
+def within(path: str, collection: str) -> bool:
+    """Whether an object is in a collection; a collection of pods may be that of all namespaces."""
+    return path.rpartition("/")[0] == collection or (collection == "/api/v1/pods" and "/pods/" in path)
 
 
 def matches(thing: dict[str, Any], wanted: dict[str, str]) -> bool:

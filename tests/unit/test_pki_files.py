@@ -54,7 +54,7 @@ def test_each_component_gets_what_it_needs_and_no_more(pki):
     apiserver = ("apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client", "health")
     signers = {f"{K}/pki/{name}" for name in ("etcd-ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key")}
     manager = {f"{K}/pki/{name}" for name in ("ca.key", "sa.key", "front-proxy-ca.crt")}
-    health = {"/etc/haproxy/pki/ca.crt", "/etc/haproxy/pki/health.pem"}
+    health = {"/etc/haproxy/pki/health.pem"}
     assert set(placed(pki, "kube_apiserver")) == shared | pairs(f"{K}/pki", *apiserver) | signers | {
         f"{K}/encryption.yaml"
     }

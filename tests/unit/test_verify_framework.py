@@ -138,14 +138,17 @@ def test_a_cleanup_that_fails_is_a_warning_and_the_rest_is_cleaned_up(
     monkeypatch.setattr(runner, "GONE_SECONDS", 0.2)
 
     def body(ctx: Context) -> str:
-        fake.handler.stuck.add("/api/v1/namespaces/" + ctx.namespace())
+        namespace = ctx.namespace()
+        fake.handler.stuck.add(f"/api/v1/namespaces/{namespace}")
+        ctx.apply(ctx.pod("stubborn", "busybox"), namespace)
         ctx.namespace()
         return "done"
 
     report = run(fake, make(body))
     assert len(fake.namespaces()) == 1
     assert "500 Internal Server Error: etcd is gone" in report.warnings[0]
-    assert "still there after" in report.warnings[1]
+    assert report.warnings[1].startswith("still there after")
+    assert report.warnings[1].endswith("/stubborn")
 
 
 def test_a_namespace_is_marked_and_has_its_account_at_once(fake: FakeApi) -> None:

@@ -63,7 +63,7 @@ def test_the_junit_report_is_whole_xml_and_its_sums_are_right(report: Report) ->
         assert int(suite.get("tests", "")) == len(suite)
         for case in suite:
             assert (case.tag, set(case.attrib)) == ("testcase", {"classname", "name", "time"})
-            assert [child.tag for child in case][0] in {"failure", "skipped", "system-out"}
+            assert next(child.tag for child in case) in {"failure", "skipped", "system-out"}
     assert root.find(".//testcase[@name='agreement']/failure").text == "two <leaders> & ?[31mno? hash"  # type: ignore[union-attr]
 
 

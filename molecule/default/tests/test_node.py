@@ -46,7 +46,8 @@ def test_what_needs_no_certificate_listens_on_this_machine_alone(host, port):
 
 @pytest.mark.parametrize("folder", ["/etc/kubernetes", "/etc/etcd", "/etc/haproxy"])
 def test_keys_and_kubeconfigs_are_readable_by_their_owner_alone(host, folder):
-    loose = f"find {folder} -type f '(' -name '*.key' -o -name '*.pem' -o -name '*.kubeconfig' -o -name 'encryption.yaml' ')' -perm /077"
+    keys = "-name *.key -o -name *.pem -o -name *.kubeconfig -o -name encryption.yaml"
+    loose = f"set -f; find {folder} -type f '(' {keys} ')' -perm /077"
     assert host.check_output(loose) == ""
 
 

@@ -186,6 +186,11 @@ def _pods(ctx: Context, namespace: str) -> list[Manifest]:
     return ctx.objects.list("Pod", namespace, labels="app=sample")
 
 
+def _staying(ctx: Context, namespace: str) -> list[Manifest]:
+    """Return the pods that are not being deleted: how soon those are gone is the kubelet's matter."""
+    return [pod for pod in _pods(ctx, namespace) if "deletionTimestamp" not in pod["metadata"]]
+
+
 def _ready(ctx: Context, namespace: str) -> dict[str, str]:
     return {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in _pods(ctx, namespace) if is_ready(pod)}
 
@@ -194,7 +199,7 @@ def _wait_count(ctx: Context, namespace: str, wanted: int) -> dict[str, str]:
     """Wait until exactly so many pods are there (those being deleted not counted), all Ready; return uids and names."""
 
     def exact() -> dict[str, str] | None:
-        there = [pod for pod in _pods(ctx, namespace) if "deletionTimestamp" not in pod["metadata"]]
+        there = _staying(ctx, namespace)
         ready = _ready(ctx, namespace)
         return ready if len(there) == len(ready) == wanted else None
 
@@ -210,7 +215,7 @@ def _rolled_out(ctx: Context, namespace: str, image: str) -> float:
         wanted, status = deployment["spec"]["replicas"], deployment.get("status", {})
         if status.get("availableReplicas", 0) < wanted:
             raise CheckFailed(f"only {status.get('availableReplicas', 0)} of {wanted} available during the update")
-        images = [pod["spec"]["containers"][0]["image"] for pod in _pods(ctx, namespace)]
+        images = [pod["spec"]["containers"][0]["image"] for pod in _staying(ctx, namespace)]
         seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
         return seen and status.get("updatedReplicas") == wanted and images == [image] * wanted
 

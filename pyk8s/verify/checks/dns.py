@@ -27,7 +27,7 @@ def resolve(ctx: Context) -> str:
         f"kubernetes.default.svc.{domain}": api,
         f"web.{namespace}.svc.{domain}": parts.service(ctx, namespace, "web", "web"),
     }
-    nodes = ctx.schedulable()
+    nodes = parts.takers(ctx)
     clients = [parts.idle(ctx, f"client-{number}", node=node) for number, node in enumerate(nodes)]
     for client in clients:
         client["spec"]["dnsPolicy"] = "ClusterFirst"

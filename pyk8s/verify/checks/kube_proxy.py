@@ -22,12 +22,13 @@ OUTSIDE_SECONDS = 3
     component=PROXY,
     title="A Service's address is reached from a pod on every node",
     suites=("smoke", "full"),
+    timeout=90,
 )
 def service_address(ctx: Context) -> str:
     """Ask one Service from a client pod on each node that takes pods."""
     namespace = ctx.namespace()
     address = parts.service(ctx, namespace, "web", "web")
-    nodes = ctx.schedulable()
+    nodes = parts.takers(ctx)
     clients = [parts.idle(ctx, f"client-{number}", node=node) for number, node in enumerate(nodes)]
     parts.start(ctx, namespace, parts.web(ctx, "web"), *clients)
     for node, pod in zip(nodes, clients, strict=True):
@@ -41,6 +42,7 @@ def service_address(ctx: Context) -> str:
     title="`kubectl expose pod nginx --type=NodePort --port=80` is reached on every node from outside",
     suites=("smoke", "full"),
     needs=("outside",),
+    timeout=90,
 )
 def node_port(ctx: Context) -> str:
     """Expose nginx and fetch its page from here, through each node's address."""
@@ -56,7 +58,7 @@ def node_port(ctx: Context) -> str:
     return f"port {port} answered with nginx's page on " + ", ".join(f"{n} ({a})" for n, a in addresses.items())
 
 
-@check("kube-proxy-endpoints", component=PROXY, title="A Service follows its pods: one, two, none")
+@check("kube-proxy-endpoints", component=PROXY, title="A Service follows its pods: one, two, none", timeout=90)
 def endpoints(ctx: Context) -> str:
     """Scale a deployment and see by asking which pods answer."""
     namespace = ctx.namespace()
@@ -64,18 +66,23 @@ def endpoints(ctx: Context) -> str:
     ctx.apply(parts.workload("Deployment", "web", parts.web(ctx, "web"), replicas=1), namespace)
     ctx.run_pod(parts.idle(ctx, "client"), namespace)
 
-    def answering(times: int) -> set[str]:
-        return {answer.server for answer in parts.ask(ctx, namespace, "client", address, times=times)}
+    def answered_by(count: int, times: int) -> bool:
+        return len({answer.server for answer in parts.ask(ctx, namespace, "client", address, times)}) == count
 
-    ctx.wait(lambda: len(answering(3)) == 1, 40, "one pod answers")
-    ctx.objects.patch("Deployment", "web", {"spec": {"replicas": 2}}, namespace)
-    ctx.wait(lambda: len(answering(10)) == 2, 40, "two pods answer")
-    ctx.objects.patch("Deployment", "web", {"spec": {"replicas": 0}}, namespace)
-    ctx.wait(lambda: not answering(1), 40, "nothing answers")
+    for replicas, times in ((1, 3), (2, 10), (0, 1)):
+        ctx.objects.patch("Deployment", "web", {"spec": {"replicas": replicas}}, namespace)
+        parts.follows(ctx, namespace, "web", replicas)
+        right = functools.partial(answered_by, replicas, times)
+        ctx.wait(right, 20, f"{address}:80 answered by {replicas} pods")
     return f"{address}:80 answered by 1 pod, by 2 after scaling up, by none after scaling to 0"
 
 
-@check("kube-proxy-affinity", component=PROXY, title="Traffic is spread over pods; ClientIP affinity keeps to one")
+@check(
+    "kube-proxy-affinity",
+    component=PROXY,
+    title="Traffic is spread over pods; ClientIP affinity keeps to one",
+    timeout=90,
+)
 def affinity(ctx: Context) -> str:
     """Ask two Services before the same two pods, one with and one without session affinity."""
     namespace = ctx.namespace()
@@ -90,7 +97,8 @@ def affinity(ctx: Context) -> str:
             raise CheckFailed(f"{address}:80 answered {len(servers)} of {ASKED} requests")
         return {server: servers.count(server) for server in sorted(set(servers))}
 
-    for address in (spread, sticky):
+    for name, address in (("spread", spread), ("sticky", sticky)):
+        parts.follows(ctx, namespace, name, 2)
         parts.reach(ctx, namespace, "client", address)
     ctx.wait(lambda: len(hits(spread)) == 2, 15, "both pods get traffic without affinity")
     spreading, sticking = hits(spread), hits(sticky)

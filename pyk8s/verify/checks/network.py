@@ -6,6 +6,7 @@ import ipaddress
 import json
 import shlex
 
+from pyk8s.cluster.model import Node
 from pyk8s.verify.checks import parts
 from pyk8s.verify.context import Context
 from pyk8s.verify.model import CheckFailed
@@ -28,61 +29,48 @@ print(json.dumps(seen))
 
 
 @check(
-    "network-pod-to-pod", component=NETWORK, title="Every pod reaches every pod on every node, under its own address"
+    "network-pod-to-pod",
+    component=NETWORK,
+    title="Every pod and every node reaches every pod; pods are seen under their own address",
+    timeout=90,
 )
 def pod_to_pod(ctx: Context) -> str:
-    """One web server a node, control planes too; each asks each, and each says whom it saw."""
+    """One web server a node, control planes too; each asks each, each says whom it saw, and each node asks all."""
     namespace = ctx.namespace()
     pods = _one_on_each_node(ctx, namespace)
+    names = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in pods}
+    places = {pod["status"]["podIP"]: f"{pod['spec']['nodeName']} ({pod['status']['podIP']})" for pod in pods}
     wrong = []
-    for source, target in ((a, b) for a in pods for b in pods):
-        name, own, other = source["metadata"]["name"], source["status"]["podIP"], target["status"]["podIP"]
-        way = f"{source['spec']['nodeName']} ({own}) to {target['spec']['nodeName']} ({other})"
-        answers = parts.ask(ctx, namespace, name, other, parts.WEB_PORT)
-        if not answers:
-            wrong.append(f"{way}: no answer")
-        elif answers[0] != parts.Answer(own, target["metadata"]["name"]):
-            wrong.append(f"{way}: {answers[0].server} answered and saw {answers[0].caller}")
-    if wrong:
-        raise CheckFailed("; ".join(wrong))
-    nodes = ", ".join(pod["spec"]["nodeName"] for pod in pods)
-    return f"{len(pods) ** 2} ways between pods on {nodes}; each saw the other's own address"
-
-
-@check("network-node-to-pod", component=NETWORK, title="Every node reaches the pods on every node", needs=("nodes",))
-def node_to_pod(ctx: Context) -> str:
-    """Fetch a page of a pod on each node from every node."""
-    namespace = ctx.namespace()
-    pods = _one_on_each_node(ctx, namespace)
-    urls = {f"http://{pod['status']['podIP']}:{parts.WEB_PORT}/cgi-bin/who": pod["metadata"]["name"] for pod in pods}
-    command = f"python3 -c {shlex.quote(FETCH)} {shlex.join(urls)}"
+    for own, name in names.items():
+        answers = parts.ask_all(ctx, namespace, name, list(names))
+        for other, target in names.items():
+            if (answer := answers.get(other)) != parts.Answer(own, target):
+                seen = f"{answer.server} answered and saw {answer.caller}" if answer else "no answer"
+                wrong.append(f"{places[own]} to {places[other]}: {seen}")
     machines = ctx.cluster.kubernetes_nodes if ctx.cluster else ()
-    wrong = []
-    for machine in machines:
-        seen = json.loads(ctx.on(machine).run(command, timeout=10 + 3 * len(urls)).stdout)
-        for url, name in urls.items():
-            if seen[url].split()[-1:] != [name]:
-                wrong.append(f"{machine.name} to {url} ({name}): {seen[url].strip()}")
+    wrong += [problem for machine in machines for problem in _from_node(ctx, machine, names)]
     if wrong:
         raise CheckFailed("; ".join(wrong))
-    return f"{len(machines)} nodes reached {len(pods)} pods on as many nodes"
+    more = f"; {len(machines)} nodes reached all {len(pods)}" if machines else ""
+    return f"{len(pods) ** 2} ways between {', '.join(places.values())}, each under its own address{more}"
 
 
 @check(
     "network-addresses",
     component=NETWORK,
-    title="Pods have addresses of their node's part of the pod range",
+    title="Every node has its own part of the pod range, and its pods have addresses of that",
     needs=("nodes",),
 )
 def addresses(ctx: Context) -> str:
     """Compare node ranges with the pod range, and the address of every pod in the cluster with its node's."""
     if ctx.cluster is None:
         raise CheckFailed("there is no inventory to say what the pod range is")
-    ctx.run_pod(parts.idle(ctx, "own"), ctx.namespace())
     whole = ipaddress.ip_network(ctx.cluster.config.pod_cidr)
     ranges = {node["metadata"]["name"]: node["spec"].get("podCIDR") for node in ctx.objects.list("Node")}
     by_node = ctx.cluster.config.pod_network != "none"
     wrong = [f"{name} has {part}" for name, part in ranges.items() if by_node and not _within(part, whole)]
+    if by_node and len(set(ranges.values())) < len(ranges):
+        wrong.append(f"nodes share a range: {ranges}")
     seen = 0
     for pod in ctx.objects.list("Pod", fields="status.phase=Running"):
         address, node = pod["status"].get("podIP"), pod["spec"].get("nodeName")
@@ -97,8 +85,21 @@ def addresses(ctx: Context) -> str:
 
 
 def _one_on_each_node(ctx: Context, namespace: str) -> list[Manifest]:
-    nodes = [node["metadata"]["name"] for node in ctx.objects.list("Node") if is_ready(node)]
-    return parts.start(ctx, namespace, *[parts.web(ctx, f"web-{n}", node=node) for n, node in enumerate(sorted(nodes))])
+    nodes = sorted(node["metadata"]["name"] for node in ctx.objects.list("Node") if is_ready(node))
+    if not nodes:
+        raise CheckFailed("no node is Ready")
+    return parts.start(ctx, namespace, *[parts.web(ctx, f"web-{n}", node=node) for n, node in enumerate(nodes)])
+
+
+def _from_node(ctx: Context, machine: Node, names: dict[str, str]) -> list[str]:
+    urls = {f"http://{address}:{parts.WEB_PORT}/cgi-bin/who": name for address, name in names.items()}
+    command = f"python3 -c {shlex.quote(FETCH)} {shlex.join(urls)}"
+    seen = json.loads(ctx.on(machine).run(command, timeout=10 + 3 * len(urls)).stdout)
+    return [
+        f"node {machine.name} to {url} ({name}): {seen[url].strip()}"
+        for url, name in urls.items()
+        if seen[url].split()[-1:] != [name]
+    ]
 
 
 def _within(part: str | None, whole: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from pyk8s.verify.context import Context
+from pyk8s.verify.model import CheckFailed
 from pyk8s.verify.objects import Manifest
+from pyk8s.verify.pods import is_ready
 
 WEB_PORT = 8080
 WEB_COMMAND = [
@@ -94,6 +96,13 @@ def service(ctx: Context, namespace: str, name: str, app: str, **spec: object) -
     return str(ctx.apply(manifest, namespace)["spec"]["clusterIP"])
 
 
+def takers(ctx: Context) -> list[str]:
+    """Return the names of the nodes that take ordinary pods; CheckFailed when there is none."""
+    if names := ctx.schedulable():
+        return names
+    raise CheckFailed("no node is Ready and takes pods: `kubectl get nodes`")
+
+
 def endpoints(ctx: Context, namespace: str, name: str, *, ready: bool = True) -> list[str]:
     """Return the addresses that the Service sends traffic to or, with ``ready=False``, withholds it from."""
     subsets = ctx.objects.get("Endpoints", name, namespace).get("subsets") or []
@@ -101,15 +110,43 @@ def endpoints(ctx: Context, namespace: str, name: str, *, ready: bool = True) ->
     return sorted(address["ip"] for subset in subsets for address in subset.get(key) or [])
 
 
-def ask(ctx: Context, namespace: str, pod: str, host: str, port: int = 80, times: int = 1) -> list[Answer]:
-    """Ask a web pod or Service from inside a pod, ``times`` times; what was not answered is left out."""
-    fetch = f"timeout {FETCH_SECONDS} wget -qO- http://{host}:{port}/cgi-bin/who"
+def follows(ctx: Context, namespace: str, name: str, count: int, timeout: float = 60) -> None:
+    """Wait until the Service knows that many ready pods. Cheaper than to ask until so many answer."""
+    ctx.wait(
+        lambda: len(endpoints(ctx, namespace, name)) == count,
+        timeout,
+        f"the Service {name} knows {count} ready pods",
+        lambda: unready(ctx, namespace),
+    )
+
+
+def ask(ctx: Context, namespace: str, pod: str, host: str, times: int = 1) -> list[Answer]:
+    """Ask a Service from inside a pod, ``times`` times; what was not answered is left out."""
+    fetch = f"timeout {FETCH_SECONDS} wget -qO- http://{host}/cgi-bin/who"
     output = ctx.exec(namespace, pod, ["sh", "-c", f"for i in $(seq {times}); do {fetch}; done 2>/dev/null; true"])
-    words = [line.split() for line in output.splitlines()]
-    return [Answer(pair[0].strip("[]").removeprefix("::ffff:"), pair[1]) for pair in words if len(pair) == 2]
+    return [_answer(line.split()) for line in output.splitlines() if len(line.split()) == 2]
+
+
+def ask_all(ctx: Context, namespace: str, pod: str, addresses: list[str]) -> dict[str, Answer]:
+    """Ask web pods at these addresses from inside a pod, all at once; who does not answer is left out."""
+    fetch = f"timeout {FETCH_SECONDS} wget -qO- http://$a:{WEB_PORT}/cgi-bin/who 2>/dev/null"
+    script = f'for a in {" ".join(addresses)}; do (echo "$a $({fetch})") & done; wait'
+    words = [line.split() for line in ctx.exec(namespace, pod, ["sh", "-c", script]).splitlines()]
+    return {line[0]: _answer(line[1:]) for line in words if len(line) == 3}
+
+
+def unready(ctx: Context, namespace: str) -> str:
+    """Say how the pods are that are not Ready, for failures."""
+    names = [pod["metadata"]["name"] for pod in ctx.objects.list("Pod", namespace) if not is_ready(pod)]
+    return "; ".join(ctx.pod_state(namespace, name) for name in names[:3]) or "all pods are Ready, or there are none"
 
 
 def reach(ctx: Context, namespace: str, pod: str, host: str, where: str = "", timeout: float = 15) -> Answer:
     """Wait until a Service answers a pod and return what it says."""
     what = f"{host}:80 answers" + (f" a pod on {where}" if where else "")
     return ctx.wait(lambda: ask(ctx, namespace, pod, host), timeout, what)[0]
+
+
+def _answer(words: list[str]) -> Answer:
+    """IPv4 addresses are written as such, also by a server that listens on IPv6."""
+    return Answer(words[0].strip("[]").removeprefix("::ffff:"), words[1])

@@ -9,7 +9,7 @@ from pyk8s.verify.checks import parts
 from pyk8s.verify.context import Context
 from pyk8s.verify.model import CheckFailed
 from pyk8s.verify.objects import Manifest
-from pyk8s.verify.pods import condition
+from pyk8s.verify.pods import condition, is_ready
 from pyk8s.verify.registry import check
 
 WORKLOADS = "workloads"
@@ -26,6 +26,7 @@ def deployment(ctx: Context) -> str:
         lambda: ctx.objects.get("Deployment", "nginx", namespace)["status"].get("availableReplicas") == 3,
         60,
         "three pods available",
+        lambda: parts.unready(ctx, namespace),
     )
     nodes = sorted(pod["spec"]["nodeName"] for pod in ctx.objects.list("Pod", namespace))
     return f"3 of 3 available, on {', '.join(nodes)}"
@@ -41,14 +42,19 @@ def daemon_set(ctx: Context) -> str:
     if ctx.cluster:
         expected = {node.name for node in ctx.cluster.kubernetes_nodes}
     else:
-        expected = {node["metadata"]["name"] for node in ctx.objects.list("Node")}
+        expected = {node["metadata"]["name"] for node in ctx.objects.list("Node")} or {"any node"}
 
     def ready_on() -> set[str]:
         found = ctx.objects.list("Pod", namespace)
         return {one["spec"]["nodeName"] for one in found if condition(one, "Ready").get("status") == "True"}
 
     what = f"a Ready pod on each of {sorted(expected)}"
-    ctx.wait(lambda: ready_on() == expected, 60, what, lambda: f"Ready on {sorted(ready_on())}")
+    ctx.wait(
+        lambda: ready_on() == expected,
+        60,
+        what,
+        lambda: f"Ready on {sorted(ready_on())}; {parts.unready(ctx, namespace)}",
+    )
     return f"{len(expected)} of {len(expected)}: {', '.join(sorted(expected))}"
 
 
@@ -61,18 +67,17 @@ def daemon_set(ctx: Context) -> str:
 def stateful_set(ctx: Context) -> str:
     """Write, delete the pod, read from the one that takes its place: another pod, the same name and volume."""
     namespace = ctx.namespace()
-    node = (ctx.schedulable() or [""])[-1]
+    node = parts.takers(ctx)[-1]
     ctx.apply(_volume(namespace, node))
     ctx.defer(lambda: _remove_data(ctx, namespace, node))
     ctx.apply(_redis(ctx, namespace), namespace)
     first = ctx.wait_ready(namespace, "redis-0")
-    ctx.wait(lambda: "PONG" in ctx.exec(namespace, "redis-0", ["redis-cli", "PING"]), 20, "redis answers")
     ctx.exec(namespace, "redis-0", ["redis-cli", "SET", "kept", namespace])
     ctx.objects.delete("Pod", "redis-0", namespace)
 
     def another() -> str:
         pod = ctx.objects.get("Pod", "redis-0", namespace)
-        alive = pod["metadata"]["uid"] != first["metadata"]["uid"]
+        alive = pod["metadata"]["uid"] != first["metadata"]["uid"] and is_ready(pod)
         return ctx.exec(namespace, "redis-0", ["redis-cli", "--raw", "GET", "kept"]).strip() if alive else ""
 
     kept = ctx.wait(another, 60, "redis-0 answers again", lambda: ctx.pod_state(namespace, "redis-0"))
@@ -86,7 +91,7 @@ def job(ctx: Context) -> str:
     """Wait for the Job to say that it is complete."""
     namespace = ctx.namespace()
     ctx.apply(_job(ctx, ["true"], completions=3, parallelism=2), namespace)
-    done = ctx.wait(lambda: _ended(ctx, namespace), 60, "the Job ends")
+    done = ctx.wait(lambda: _ended(ctx, namespace), 60, "the Job ends", lambda: parts.unready(ctx, namespace))
     status = ctx.objects.get("Job", "job", namespace)["status"]
     if done["type"] != "Complete" or status.get("succeeded") != 3:
         raise CheckFailed(f"{done['type']} with {status.get('succeeded', 0)} of 3: {done.get('message')}")
@@ -98,7 +103,7 @@ def failing_job(ctx: Context) -> str:
     """Run a command that fails, with no retries allowed."""
     namespace = ctx.namespace()
     ctx.apply(_job(ctx, ["false"], backoffLimit=0), namespace)
-    done = ctx.wait(lambda: _ended(ctx, namespace), 60, "the Job ends")
+    done = ctx.wait(lambda: _ended(ctx, namespace), 60, "the Job ends", lambda: parts.unready(ctx, namespace))
     if done["type"] != "Failed" or done.get("reason") != "BackoffLimitExceeded":
         raise CheckFailed(f"the Job ended as {done['type']}: {done.get('reason')}")
     return f"{done['type']}: {done['reason']}, {done.get('message')}"
@@ -127,7 +132,7 @@ def cron_job(ctx: Context) -> str:
         jobs = ctx.objects.list("Job", namespace)
         return next((one for one in jobs if condition(one, "Complete").get("status") == "True"), None)
 
-    done = ctx.wait(succeeded, 90, "a Job of the CronJob succeeded")
+    done = ctx.wait(succeeded, 90, "a Job of the CronJob succeeded", lambda: parts.unready(ctx, namespace))
     owner = done["metadata"]["ownerReferences"][0]
     return f"{owner['kind']} {owner['name']} ran {done['metadata']['name']}, which succeeded"
 
@@ -171,7 +176,10 @@ def _volume(namespace: str, node: str) -> Manifest:
 def _redis(ctx: Context, namespace: str) -> Manifest:
     command = ["redis-server", "--dir", "/data", "--appendonly", "yes", "--appendfsync", "always"]
     pod = ctx.pod("redis", ctx.images.redis, command=command)
-    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    pod["spec"]["containers"][0] |= {
+        "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
     claim = {
         "metadata": {"name": "data"},
         "spec": {
@@ -188,7 +196,8 @@ def _remove_data(ctx: Context, namespace: str, node: str) -> None:
     ctx.objects.delete("StatefulSet", "redis", namespace)
     ctx.objects.delete("Pod", "redis-0", namespace, grace=0)
     if any(machine.name == node for machine in ctx.nodes):
-        ctx.on(node).run(f"rm -rf {shlex.quote(f'{DATA}/{namespace}')}")
+        folder = shlex.quote(f"{DATA}/{namespace}")
+        ctx.on(node).run(f"rm -rf {folder} && rmdir --ignore-fail-on-non-empty {DATA}")
         return
     pod = ctx.pod("cleaner", ctx.images.busybox, command=["rm", "-rf", f"/host/{namespace}"], restartPolicy="Never")
     pod["spec"] |= {"nodeName": node, "volumes": [{"name": "host", "hostPath": {"path": DATA}}]}

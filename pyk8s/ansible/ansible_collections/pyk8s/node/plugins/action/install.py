@@ -9,6 +9,8 @@ from pyk8s.ansible.push import archive_of, downloads_of
 from pyk8s.ansible.support import ControllerAction
 from pyk8s.errors import Pyk8sError
 
+ROOT = "/opt/pyk8s"
+
 
 class ActionModule(ControllerAction):
     """Install a component's binaries."""
@@ -34,6 +36,8 @@ class ActionModule(ControllerAction):
         if component not in found.files:
             return {"changed": False, "missing": False, "folder": "", "msg": f"{component} is not in this source"}
         artifact = found.files[component]
+        if self.probed(task_vars, "installed").get(component) == f"{ROOT}/{component}/{artifact.folder}":
+            return {"changed": False, "missing": False, "folder": artifact.folder}
         files = {name: {"sha256": file.sha256, "size": file.size} for name, file in artifact.files.items()}
         wanted = {**self.arguments, "folder": artifact.folder, "files": files}
         if cluster.config.artifact_delivery == "pull":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
+
+from ansible_collections.pyk8s.node.plugins.module_utils import records
 
 from pyk8s import pki
 from pyk8s.ansible.support import ControllerAction, shipped
@@ -24,11 +27,21 @@ class ActionModule(ControllerAction):
             RenderedFile(path, file.content, Owned(file.owner, file.group, file.mode), secret=file.secret)
             for path, file in issued.items()
         ]
-        return self.module("place", self._wanted(component, tree, certificates), task_vars)
+        files = [*tree.files, *certificates]
+        if digest_of(files, tree.directories) == self.probed(task_vars, "placed").get(component):
+            return {"changed": False, "paths": []}
+        return self.module("place", self._wanted(component, files, tree), task_vars)
 
-    def _wanted(self, component: str, tree: Tree, certificates: list[RenderedFile]) -> dict[str, Any]:
+    def _wanted(self, component: str, files: list[RenderedFile], tree: Tree) -> dict[str, Any]:
         return {
             "component": component,
-            "files": [shipped(file) for file in (*tree.files, *certificates)],
+            "files": [shipped(file) for file in files],
             "directories": [{"path": path, **dataclasses.asdict(owned)} for path, owned in tree.directories.items()],
         }
+
+
+def digest_of(files: list[RenderedFile], directories: Mapping[str, Owned]) -> str:
+    """Return the digest that a node finds when all of this stands there."""
+    lines = [records.line(f.path, f.owned.mode, f.owned.owner, f.owned.group, f.content) for f in files]
+    folders = [records.line(path, own.mode, own.owner, own.group, None) for path, own in directories.items()]
+    return records.digest([*lines, *folders])

@@ -125,7 +125,7 @@ def install(wanted: Wanted, check_mode: bool) -> dict[str, Any]:
     for link, target in links:
         switch(link, target)
     if missing or links:
-        records.write(wanted["component"], "install", {"folder": folder, "previous": previous(wanted, folder)})
+        records.write(wanted["component"], "install", record_of(folder, wanted))
     return {"changed": missing or bool(links), "missing": False, "folder": folder}
 
 
@@ -191,13 +191,25 @@ def check(path: str, sha256: str) -> None:
     os.chmod(path, 0o755)
 
 
+def links_of(folder: str, wanted: Wanted) -> dict[str, str]:
+    """Return the wanted links, by path, with their targets."""
+    directory = wanted["link_directory"]
+    if wanted["link_folder"]:
+        return {directory: folder}
+    return {os.path.join(directory, name): os.path.join(folder, name) for name in sorted(wanted["files"])}
+
+
 def wrong_links(folder: str, wanted: Wanted) -> list[tuple[str, str]]:
     """Return the (link, target) pairs that do not stand yet."""
-    directory = wanted["link_directory"]
-    pairs = [(os.path.join(directory, name), os.path.join(folder, name)) for name in sorted(wanted["files"])]
-    if wanted["link_folder"]:
-        pairs = [(directory, folder)]
+    pairs = links_of(folder, wanted).items()
     return [(link, target) for link, target in pairs if not (os.path.islink(link) and os.readlink(link) == target)]
+
+
+def record_of(folder: str, wanted: Wanted) -> dict[str, Any]:
+    """Return what the node shall remember: enough to see later, without hashing, that nothing is amiss."""
+    sizes = {name: file["size"] for name, file in wanted["files"].items()}
+    links = links_of(folder, wanted)
+    return {"folder": folder, "previous": previous(wanted, folder), "sizes": sizes, "links": links}
 
 
 def switch(link: str, target: str) -> None:

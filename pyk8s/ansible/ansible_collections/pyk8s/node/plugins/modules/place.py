@@ -98,9 +98,10 @@ def place(wanted: Wanted, check_mode: bool) -> tuple[list[str], list[dict[str, s
             diffs.append(difference)
     kept = [file["path"] for file in wanted["files"]]
     changed += remove_stale(wanted["component"], kept, check_mode)
+    everything = [*kept, *(directory["path"] for directory in wanted["directories"])]
     known = records.read(wanted["component"], "place")
-    if not check_mode and (changed or known.get("paths") != kept):
-        records.write(wanted["component"], "place", {"paths": kept})
+    if not check_mode and (changed or known.get("paths") != everything):
+        records.write(wanted["component"], "place", {"paths": everything})
     return changed, diffs
 
 
@@ -141,7 +142,7 @@ def remove_stale(component: str, kept: list[str], check_mode: bool) -> list[str]
     stale = [
         path for path in records.read(component, "place").get("paths", []) if path not in kept and path not in others
     ]
-    present = [path for path in stale if os.path.lexists(path)]
+    present = [path for path in stale if os.path.lexists(path) and not os.path.isdir(path)]
     for path in present:
         if not check_mode:
             os.unlink(path)

@@ -11,12 +11,9 @@ version_added: 0.1.0
 author: the pyk8s authors
 description:
   - Reads architecture, operating system, init, memory, disk, addresses, ports, swap, control groups and clock.
+  - Compares every file and binary that pyk8s placed with what it remembers, so that the tasks that follow in the
+    same run need not ask again about what is as it should be.
 options:
-  ports:
-    description: TCP ports that pyk8s will listen on; those taken on a machine that pyk8s never touched are returned.
-    type: list
-    elements: int
-    default: []
   commands:
     description: Commands that pyk8s will call; those that are not there are returned.
     type: list
@@ -27,7 +24,7 @@ options:
 EXAMPLES = r"""
 - name: Look at every machine
   pyk8s.node.probe:
-    ports: [6443]
+    commands: [nft]
   register: __preflight_probe
 """
 
@@ -48,14 +45,12 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pyk8s.node.plugins.module_utils import records
 
-
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def main() -> None:
     """Run the module."""
     arguments = {
-        "ports": {"type": "list", "elements": "int", "default": []},
         "commands": {"type": "list", "elements": "str", "default": []},
     }
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
@@ -71,8 +66,10 @@ def main() -> None:
         "swap": len(read("/proc/swaps").strip().splitlines()) > 1,
         "cgroup": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "addresses": addresses(),
-        "taken_ports": [] if os.path.isdir(records.DIRECTORY) else sorted(listening() & set(module.params["ports"])),
+        "taken_ports": [] if os.path.isdir(records.DIRECTORY) else sorted(listening()),
         "missing_commands": [name for name in module.params["commands"] if not shutil.which(name, path=SEARCH_PATH)],
+        "placed": records.placed(),
+        "installed": records.installed(),
         "clock": time.time(),
     }
     module.exit_json(changed=False, machine=machine)
