@@ -64,9 +64,10 @@ def get(ctx: Context, path: str, bearer: str = "") -> tuple[int, str]:
 
 
 def status_of_create(ctx: Context, manifest: Manifest, namespace: str) -> int:
-    """Try to create an object and return the HTTP status of the answer, 201 when it was accepted."""
+    """Try to create an object, as a dry run, and return the HTTP status: 201 when it would have been accepted."""
+    path = ctx.objects.path(manifest["kind"], "", namespace, manifest["apiVersion"])
     try:
-        ctx.apply(manifest, namespace)
+        ctx.objects.request("POST", path, manifest, query={"dryRun": "All"})
     except ApiException as error:
         return int(error.status or 0)
     return 201

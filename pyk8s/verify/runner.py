@@ -21,6 +21,8 @@ from pyk8s.verify.wait import PASSING, Deadline, poll
 WORKERS = 8
 LEFTOVER_MINUTES = 30
 GONE_SECONDS = 30
+FORCE_SECONDS = 8
+"""Then pods are deleted without waiting for their kubelet; that of 1.20 forgets one now and then for a minute."""
 SWEPT = sorted(CLUSTER_SCOPED - {"Node", "StorageClass"})
 
 
@@ -119,28 +121,38 @@ class Runner:
         self.session.warn(f"deleted {kind} {meta['name']}, left behind by an earlier run")
 
     def _wait_gone(self) -> None:
-        """Wait until no pod of this run is left, for at most GONE_SECONDS; empty namespaces end by themselves.
-
-        A namespace that could not be deleted when its check ended (the API was away) is deleted now.
-        """
-        left: list[str] = []
-
-        def gone() -> bool:
-            metas = [pod["metadata"] for pod in self.session.objects.list("Pod")]
-            mine = self.session.namespaces
-            left[:] = [f"{meta['namespace']}/{meta['name']}" for meta in metas if meta["namespace"] in mine]
-            for namespace in self.session.objects.list("Namespace", labels=f"{LABEL}={self.session.run_id}"):
-                if "deletionTimestamp" not in namespace["metadata"]:
-                    self.session.objects.delete("Namespace", namespace["metadata"]["name"])
-            return not left
-
+        """Wait until no pod of this run is left, for at most GONE_SECONDS; empty namespaces end by themselves."""
         if not self.session.namespaces:
             return
+        left: list[Manifest] = []
+        force_at = time.monotonic() + FORCE_SECONDS
+
+        def gone() -> bool:
+            left[:] = [pod for pod in self.session.objects.list("Pod") if self._is_ours(pod)]
+            if left and time.monotonic() > force_at:
+                self._force(left)
+            self._delete_again()
+            return not left
+
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 poll(gone, GONE_SECONDS, "pods gone", Deadline.after(GONE_SECONDS))
         except CheckFailed as failed:
-            self.session.warn(f"still there after {GONE_SECONDS} s: {', '.join(left) or failed}")
+            names = ", ".join(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in left)
+            self.session.warn(f"still there after {GONE_SECONDS} s: {names or failed}")
+
+    def _is_ours(self, pod: Manifest) -> bool:
+        return pod["metadata"]["namespace"] in self.session.namespaces
+
+    def _force(self, left: list[Manifest]) -> None:
+        for pod in left:
+            self.session.objects.delete("Pod", pod["metadata"]["name"], pod["metadata"]["namespace"], grace=0)
+
+    def _delete_again(self) -> None:
+        """Delete namespaces that could not be deleted when their check ended, the API being away."""
+        for namespace in self.session.objects.list("Namespace", labels=f"{LABEL}={self.session.run_id}"):
+            if "deletionTimestamp" not in namespace["metadata"]:
+                self.session.objects.delete("Namespace", namespace["metadata"]["name"])
 
 
 def in_order(checks: Iterable[Check]) -> list[Check]:

@@ -87,7 +87,6 @@ def version(ctx: Context) -> str:
 @check("apiserver-refuses-invalid", component=COMPONENT, title="Invalid objects are refused", suites=("smoke", "full"))
 def refuses_invalid(ctx: Context) -> str:
     """Send a pod without containers, one that is no pod at all, and a Deployment that would not find its pods."""
-    namespace = ctx.namespace()
     empty = ctx.pod("invalid", ctx.images.busybox, containers=[])
     nonsense = ctx.pod("invalid", ctx.images.busybox, containers="none")
     labels = {"matchLabels": {"app": "another"}}
@@ -97,13 +96,16 @@ def refuses_invalid(ctx: Context) -> str:
         "metadata": {"name": "invalid"},
         "spec": {"selector": labels, "template": ctx.pod("invalid", ctx.images.busybox)},
     }
+    valid = outsider.status_of_create(ctx, ctx.pod("valid", ctx.images.busybox), "default")
+    if valid != 201:
+        raise CheckFailed(f"even a valid pod is refused: {valid}")
     told = []
     for what, manifest, wanted in (
         ("no containers", empty, 422),
         ("wrong type", nonsense, 400),
         ("selector without match", deployment, 422),
     ):
-        status = outsider.status_of_create(ctx, manifest, namespace)
+        status = outsider.status_of_create(ctx, manifest, "default")
         if status != wanted:
             raise CheckFailed(f"{what}: {wanted} was wanted, the answer was {status}")
         told.append(f"{what}: {status}")

@@ -1,0 +1,149 @@
+"""Checks can fail: one thing at a time is broken on purpose, and exactly the right checks see it."""
+
+import dataclasses
+
+import pytest
+
+from tests import tools
+from tests.e2e.conftest import LAB
+
+BYSTANDERS = ("apiserver-answers", "apiserver-refuses-anonymous", "apiserver-tls", "etcd-health", "etcd-objects")
+"""What goes on whatever happens below, unless a case says otherwise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sabotage:
+    """What is done on a node, how it is undone, and what must be noticed."""
+
+    title: str
+    node: str
+    harm: str
+    undo: str
+    noticed: tuple[str, ...]
+    unaffected: tuple[str, ...] = ()
+
+
+def edit(path: str, pattern: str, unit: str) -> tuple[str, str]:
+    """Return the commands that change a file and restart its unit, and that put both back."""
+    harm = (
+        f"cp -p {path} /run/kept && sed -i '{pattern}' {path} && ! cmp -s /run/kept {path} && systemctl restart {unit}"
+    )
+    return harm, f"cp -p /run/kept {path} && systemctl daemon-reload && systemctl restart {unit}"
+
+
+PLAIN_FIRST = r"s/- secretbox:/- identity: {}\n  - secretbox:/"
+
+CASES = [
+    Sabotage(
+        "a stopped scheduler",
+        "cp1",
+        "systemctl stop kube-scheduler",
+        "systemctl start kube-scheduler",
+        ("scheduler-leader", "scheduler-resources"),
+        ("controller-leader", "controller-namespace-defaults", "nodes-ready"),
+    ),
+    Sabotage(
+        "a stopped controller manager",
+        "cp1",
+        "systemctl stop kube-controller-manager",
+        "systemctl start kube-controller-manager",
+        ("controller-leader", "controller-namespace-defaults"),
+        ("scheduler-leader", "nodes-ready"),
+    ),
+    Sabotage(
+        "a stopped load balancer on one node",
+        "w2",
+        "systemctl stop haproxy",
+        "systemctl start haproxy",
+        ("apiserver-load-balancer",),
+        ("apiserver-ready", "nodes-version"),
+    ),
+    Sabotage(
+        "secrets written in the clear",
+        "cp1",
+        *edit("/etc/kubernetes/encryption.yaml", PLAIN_FIRST, "kube-apiserver"),
+        ("etcd-secrets-encrypted",),
+        ("apiserver-same-data", "apiserver-audit"),
+    ),
+    Sabotage(
+        "an etcd that asks for no certificate",
+        "cp1",
+        *edit("/etc/etcd/etcd.yaml", "s/client-cert-auth: true/client-cert-auth: false/", "etcd"),
+        ("etcd-refuses-strangers",),
+        ("etcd-data-dir", "etcd-agreement"),
+    ),
+    Sabotage(
+        "a kubelet open to anyone",
+        "w1",
+        *edit(
+            "/etc/kubernetes/kubelet.yaml",
+            "/anonymous:/,/enabled/s/false/true/; s/mode: Webhook/mode: AlwaysAllow/",
+            "kubelet",
+        ),
+        ("kubelet-refuses-anonymous",),
+        ("nodes-version",),
+    ),
+    Sabotage(
+        "etcd data that anyone may read",
+        "cp1",
+        "chmod 755 /var/lib/etcd",
+        "chmod 700 /var/lib/etcd",
+        ("etcd-data-dir",),
+        ("etcd-agreement",),
+    ),
+    Sabotage(
+        "service rules gone, and nobody to bring them back",
+        "w1",
+        "systemctl stop kube-proxy && iptables --table nat --flush KUBE-SERVICES",
+        "systemctl start kube-proxy",
+        ("kube-proxy-cluster-ip", "kube-proxy-node-port"),
+        ("network-pod-to-pod", "kubelet-exec", "nodes-ready"),
+    ),
+    Sabotage(
+        "a lost route to another node's pods",
+        "w1",
+        "ip route flush proto 96",
+        "systemctl restart pod-network",
+        ("network-pod-to-pod", "network-node-to-pod"),
+        ("kubelet-exec", "nodes-ready", "network-addresses"),
+    ),
+    Sabotage(
+        "a dead kubelet",
+        "w1",
+        "systemctl stop kubelet",
+        "systemctl start kubelet",
+        ("nodes-ready", "kubelet-refuses-anonymous"),
+        ("scheduler-resources", "controller-leader"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title.replace(" ", "-"))
+def test_exactly_the_right_checks_notice(case, cluster, shells):
+    wanted = {*BYSTANDERS, *case.noticed, *case.unaffected}
+    shells[case.node].run(case.harm, timeout=120)
+    try:
+        if case.title == "a dead kubelet":
+            wait_until_not_ready(shells)
+        ended, checks = tools.verify(LAB, *(word for name in sorted(wanted) for word in ("--check", name)))
+    finally:
+        shells[case.node].run(case.undo, timeout=120)
+    assert set(checks) == wanted, ended.output
+    assert tools.names(checks, "failed") == set(case.noticed), ended.output
+    assert ended.code == 1
+
+
+def wait_until_not_ready(shells):
+    """Wait until the node controller has noticed, which takes its grace period."""
+    api = "curl -fsS --cacert /etc/kubernetes/pki/ca.crt --cert {0}.crt --key {0}.key https://127.0.0.1:6443/api/v1/nodes/w1"
+    client = api.format("/etc/kubernetes/pki/apiserver-kubelet-client")
+    shells["cp1"].run(
+        f"for i in $(seq 120); do {client} | grep -q NodeStatusUnknown && exit 0; sleep 1; done; exit 1", timeout=150
+    )
+
+
+def test_the_cluster_is_whole_again(cluster):
+    ended = tools.playbook(LAB)
+    assert ended.code == 0, ended.output[-4000:]
+    proven, checks = tools.verify(LAB, "--suite", "smoke")
+    assert tools.names(checks, "failed") == set(), proven.output
