@@ -52,8 +52,8 @@ class KubeApi:
     def apply(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> bool:
         """Apply a manifest on the server's side; return whether the server says that it changed.
 
-        See https://kubernetes.io/docs/reference/using-api/server-side-apply/ - an apply that changes nothing
-        leaves the object's resourceVersion as it was.
+        See https://kubernetes.io/docs/reference/using-api/server-side-apply/ - the answer is the object as the server
+        has it now. Its resourceVersion says too little: a Node's changes with every status that its kubelet sends.
         """
         path = self.path_of(manifest)
         before = self.get(path)
@@ -62,9 +62,7 @@ class KubeApi:
         after = self._checked(self.request("PATCH", path, params=options, json=manifest, headers=headers), path)
         if before is None:
             return True
-        if dry_run:
-            return _essence(before) != _essence(after)
-        return bool(before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"])
+        return _essence(before) != _essence(after)
 
     def path_of(self, manifest: Mapping[str, Any]) -> str:
         """Return the path of a manifest's object; raises Pyk8sError for a kind that the server does not know."""
@@ -93,7 +91,7 @@ class KubeApi:
 
 
 def _essence(found: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = {
-        k: v for k, v in found["metadata"].items() if k not in {"managedFields", "resourceVersion", "generation"}
-    }
-    return {**found, "metadata": metadata}
+    """Return an object without its status, which others write all the time, and the server's bookkeeping."""
+    kept = {key: value for key, value in found.items() if key not in {"metadata", "status"}}
+    ours = {k: v for k, v in found["metadata"].items() if k not in {"generation", "managedFields", "resourceVersion"}}
+    return {**kept, "metadata": ours}

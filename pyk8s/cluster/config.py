@@ -80,12 +80,13 @@ class ClusterConfig(BaseModel):
 
     @model_validator(mode="after")
     def _what_is_built(self) -> ClusterConfig:
-        found = list(self._conflicts())
+        found = self.conflicts()
         if found:
             raise ValueError("; ".join(found))
         return self
 
-    def _conflicts(self) -> list[str]:
+    def conflicts(self) -> list[str]:
+        """Return a sentence for each pair of keys that do not go together, and for what has no role yet."""
         found = []
         if self.api_port in RESERVED_PORTS:
             found.append(f"api_port {self.api_port} is the port of another component: use 6443 or another that is free")

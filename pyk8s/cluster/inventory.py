@@ -62,12 +62,10 @@ def from_hostvars(
     members = {group: tuple(groups.get(group, ())) for group in GROUPS}
     names = [name for name in hostvars if any(name in hosts for hosts in members.values())]
     problems = [*(_unknown_keys(hostvars) if strict else ()), *_group_problems(members)]
-    config, config_problems = _config(hostvars, names)
+    config, bad_keys, config_problems = _config(hostvars, names)
     nodes, node_problems = _nodes(hostvars, members, names)
-    problems += [*config_problems, *node_problems]
-    if config and not problems:
-        problems += _network_problems(config, nodes)
-    if problems or config is None:
+    problems += [*config_problems, *node_problems, *_network_problems(config, bad_keys, nodes)]
+    if problems:
         raise InventoryError(where, problems)
     return Cluster(config, nodes)
 
@@ -119,7 +117,8 @@ def _group_problems(members: Mapping[str, tuple[str, ...]]) -> list[str]:
     return found
 
 
-def _config(hostvars: Vars, names: list[str]) -> tuple[ClusterConfig | None, list[str]]:
+def _config(hostvars: Vars, names: list[str]) -> tuple[ClusterConfig, frozenset[str], list[str]]:
+    """Return the cluster's keys, which of them are bad (their defaults stand in), and what is wrong."""
     given: dict[str, Any] = {}
     problems = []
     for key in ClusterConfig.model_fields:
@@ -130,13 +129,13 @@ def _config(hostvars: Vars, names: list[str]) -> tuple[ClusterConfig | None, lis
         if any(value != given[key] for value in values.values()) or len(values) != len(names):
             problems.append(f"{key} differs between hosts: it is the cluster's, set it once in group_vars/all.yml")
     try:
-        return ClusterConfig.model_validate(given), problems
+        return ClusterConfig.model_validate(given), frozenset(), problems
     except ValidationError as error:
-        for detail in error.errors():
-            key = ".".join(map(str, detail["loc"]))
-            message = detail["msg"].removeprefix("Value error, ")
-            problems += [f"{key}: {message}"] if key else message.split("; ")
-        return None, problems
+        details = [(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
+    problems += [f"{key}: {message.removeprefix('Value error, ')}" for key, message in details if key]
+    bad = frozenset(key.partition(".")[0] for key, _ in details if key)
+    config = ClusterConfig.model_construct(**{key: value for key, value in given.items() if key not in bad})
+    return config, bad, [*problems, *config.conflicts()]
 
 
 def _nodes(
@@ -148,6 +147,8 @@ def _nodes(
         variables = hostvars[name]
         ssh = _ssh(name, variables)
         address = str(variables.get("node_ip") or ssh.host)
+        if not _port(variables).isdigit():
+            problems.append(f"{name}: ansible_port {_port(variables)!r} is not a number")
         if not re.match(DNS_LABEL, name):
             problems.append(f"{name}: a node's name must be a DNS label (small letters, digits, hyphens; 63 at most)")
         if not _is_ipv4(address):
@@ -166,11 +167,15 @@ def _ssh(name: str, variables: Mapping[str, Any]) -> SshTarget:
     known = [word.partition("=")[2] for word in arguments if word.removeprefix("-o").startswith("UserKnownHostsFile=")]
     return SshTarget(
         host=str(variables.get("ansible_host") or name),
-        port=int(variables.get("ansible_port") or 22),
+        port=int(_port(variables)) if _port(variables).isdigit() else 0,
         user=str(variables.get("ansible_user") or "root"),
         key_file=str(variables.get("ansible_ssh_private_key_file") or ""),
         known_hosts=known[0] if known else "",
     )
+
+
+def _port(variables: Mapping[str, Any]) -> str:
+    return str(variables.get("ansible_port") or 22)
 
 
 def _is_ipv4(text: str) -> bool:
@@ -180,19 +185,22 @@ def _is_ipv4(text: str) -> bool:
         return False
 
 
-def _network_problems(config: ClusterConfig, nodes: tuple[Node, ...]) -> list[str]:
+def _network_problems(config: ClusterConfig, bad_keys: frozenset[str], nodes: tuple[Node, ...]) -> list[str]:
+    ranges = {
+        key: ipaddress.ip_network(getattr(config, key)) for key in ("pod_cidr", "service_cidr") if key not in bad_keys
+    }
+    pods, services = ranges.get("pod_cidr"), ranges.get("service_cidr")
     problems = []
-    pods, services = ipaddress.ip_network(config.pod_cidr), ipaddress.ip_network(config.service_cidr)
-    if pods.overlaps(services):
+    if pods and services and pods.overlaps(services):
         problems.append(f"pod_cidr {pods} and service_cidr {services} overlap")
     for node in nodes:
-        for key, network in (("pod_cidr", pods), ("service_cidr", services)):
-            if ipaddress.ip_address(node.address) in network:
+        for key, network in ranges.items():
+            if _is_ipv4(node.address) and ipaddress.ip_address(node.address) in network:
                 problems.append(f"{node.name}: its address {node.address} lies in {key} {network}")
-    if services.num_addresses < 16:
+    if services and services.num_addresses < 16:
         problems.append(f"service_cidr {services} is too small: it must hold at least 16 addresses")
     wanted = sum(node.runs_kubelet for node in nodes)
-    room = 2 ** max(24 - pods.prefixlen, 0) if pods.prefixlen <= 24 else 0
-    if config.pod_network != "none" and room < wanted:
+    room = 2 ** (24 - pods.prefixlen) if pods and pods.prefixlen <= 24 else 0
+    if pods and config.pod_network != "none" and room < wanted:
         problems.append(f"pod_cidr {pods} has room for {room} nodes of a /24 each, {wanted} are wanted")
     return problems

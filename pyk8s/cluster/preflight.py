@@ -21,7 +21,7 @@ def machine_problems(
     """Return one sentence for each reason why this machine cannot be a node; ``now`` is the controller's clock."""
     machine = probe.get("machine")
     if not machine:
-        reason = str(probe.get("msg") or "it was not looked at").strip().splitlines()[0]
+        reason = (str(probe.get("msg") or "").strip() or "it was not looked at").splitlines()[0]
         return [f"{host}: unreachable over SSH: {reason}"]
     node = _node(host, cluster)
     found = [*_system(machine), *_size(machine, node), *_clock(machine, now)]

@@ -48,20 +48,20 @@ class CallbackModule(CallbackBase):
         self._current = ""
         self._since = time.monotonic()
 
-    def v2_playbook_on_task_start(self, task: Any, _is_conditional: bool) -> None:
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Close the role that ran and begin the next."""
         self._close()
         self._current = task._role.get_name() if task._role else task.get_name()
 
     def v2_playbook_on_handler_task_start(self, task: Any) -> None:
         """Count a handler with its role."""
-        self.v2_playbook_on_task_start(task, False)
+        self.v2_playbook_on_task_start(task, is_conditional=False)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Count one execution on a host."""
         self._executions[result._host.get_name()] += 1
 
-    def v2_playbook_on_stats(self, _stats: Any) -> None:
+    def v2_playbook_on_stats(self, stats: Any) -> None:
         """Print the seconds per role, and write the figures where that is wanted."""
         self._close()
         listed = "  ".join(f"{name} {seconds:.1f}" for name, seconds in self._seconds.items() if seconds >= 0.1)

@@ -1,0 +1,110 @@
+"""Unfit machines are refused, each reason by name."""
+
+import pytest
+
+from pyk8s.cluster.config import ClusterConfig
+from pyk8s.cluster.model import Cluster, Node, SshTarget
+from pyk8s.cluster.preflight import CLOCK_SECONDS, FREE_MIB, MEMORY_MIB, machine_problems
+
+NOW = 1_700_000_000.0
+CP = Node("cp1", "192.0.2.11", frozenset({"control_plane", "etcd"}), SshTarget("192.0.2.11"))
+WORKER = Node("w1", "192.0.2.21", frozenset({"workers"}), SshTarget("192.0.2.21"))
+FIT = {
+    "architecture": "x86_64",
+    "init": "systemd",
+    "uid": 0,
+    "python": [3, 11],
+    "memory_mib": 4096,
+    "free_mib": 20_000,
+    "swap": False,
+    "cgroup": 2,
+    "addresses": ["127.0.0.1", "192.0.2.11", "192.0.2.21"],
+    "taken_ports": [],
+    "clock": NOW,
+}
+
+
+@pytest.fixture(autouse=True)
+def _controller(monkeypatch):
+    monkeypatch.setattr("pyk8s.cluster.preflight.machine_arch", lambda: "amd64")
+
+
+def cluster(version="1.36.4", **keys):
+    return Cluster(ClusterConfig(kubernetes_version=version, **keys), (CP, WORKER))
+
+
+def problems(host="cp1", wanted=None, fail_cgroup_v1=True, **machine):
+    probe = {"machine": FIT | machine}
+    return machine_problems(host, probe, wanted or cluster(), now=NOW, fail_cgroup_v1=fail_cgroup_v1)
+
+
+@pytest.mark.parametrize("host", ["cp1", "w1"])
+def test_a_fit_machine_is_accepted(host):
+    assert problems(host) == []
+
+
+def test_an_unreachable_machine_is_named_with_the_first_line_of_the_reason():
+    probe = {"unreachable": True, "msg": "Failed to connect: timed out\nwarning: something else"}
+    assert machine_problems("w1", probe, cluster(), now=NOW) == [
+        "w1: unreachable over SSH: Failed to connect: timed out"
+    ]
+
+
+@pytest.mark.parametrize("probe", [{}, {"msg": ""}, {"msg": "   \n"}])
+def test_a_machine_that_was_not_looked_at_is_refused(probe):
+    found = machine_problems("w1", probe, cluster(), now=NOW)
+    assert found == ["w1: unreachable over SSH: it was not looked at"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "part"),
+    [
+        ({"architecture": "riscv64"}, "its architecture riscv64 is not supported"),
+        ({"architecture": "aarch64"}, "the controller fetches binaries for amd64 alone"),
+        ({"init": "runit"}, "its init is runit, not systemd"),
+        ({"uid": 1000}, "do not run as root"),
+        ({"python": [3, 8]}, "its Python is 3.8; 3.9 or newer is needed"),
+        ({"memory_mib": MEMORY_MIB["control plane"] - 1}, "a control plane needs 1700"),
+        ({"free_mib": FREE_MIB - 1}, "MiB free"),
+        ({"clock": NOW + CLOCK_SECONDS + 1}, "its clock is 61 s ahead of the controller's"),
+        ({"clock": NOW - 3600}, "its clock is 3600 s behind the controller's"),
+        ({"taken_ports": [22, 2379, 6443]}, "something else listens on TCP 2379, 6443"),
+        ({"addresses": ["127.0.0.1", "10.0.0.4"]}, "the address 192.0.2.11 is not one of its own"),
+        ({"cgroup": 1}, "it has cgroup v1, which Kubernetes 1.36.4 refuses"),
+    ],
+)
+def test_an_unfit_machine_is_refused_with_the_reason(machine, part):
+    (found,) = problems(**machine)
+    assert found.startswith("cp1: ")
+    assert part in found
+
+
+def test_a_worker_needs_less_memory_and_listens_on_less():
+    assert problems("w1", memory_mib=MEMORY_MIB["worker"], taken_ports=[2379, 6443, 10257]) == []
+    assert problems("w1", memory_mib=MEMORY_MIB["worker"] - 1)
+    assert problems("w1", taken_ports=[10250])
+
+
+def test_the_apis_port_follows_the_key():
+    assert problems(wanted=cluster(api_port=8443), taken_ports=[6443]) == []
+    assert "8443" in problems(wanted=cluster(api_port=8443), taken_ports=[8443])[0]
+
+
+@pytest.mark.parametrize("version", ["1.20.2", "1.34.1"])
+def test_cgroup_v1_is_fine_before_1_35(version):
+    assert problems(wanted=cluster(version), cgroup=1) == []
+
+
+def test_cgroup_v1_is_fine_where_the_kubelet_is_told_so():
+    assert problems(cgroup=1, fail_cgroup_v1=False) == []
+
+
+def test_all_that_is_wrong_with_a_machine_is_named_at_once():
+    found = problems(init="runit", uid=1000, free_mib=1, clock=0.0, cgroup=1)
+    assert len(found) == 5
+    assert all(sentence.startswith("cp1: ") for sentence in found)
+
+
+def test_a_machine_is_looked_at_even_when_the_inventory_is_refused():
+    found = machine_problems("cp1", {"machine": FIT | {"init": "runit"}}, None, now=NOW)
+    assert found == ["cp1: its init is runit, not systemd"]
