@@ -74,10 +74,13 @@ class ControllerAction(ActionBase):  # type: ignore[misc]
         named = {key: self._templar.template(value) for key, value in task_vars.items() if key.startswith(prefix)}
         return {**named, **self.arguments.get("vars", {})}
 
+    def probe(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return what this run's probe of the machine said (see pyk8s.node.probe); nothing if there was none."""
+        return dict(task_vars.get("__preflight_probe") or {})
+
     def probed(self, task_vars: dict[str, Any], what: str) -> dict[str, str]:
-        """Return what this run's probe found of our own (see pyk8s.node.probe); nothing if there was none."""
-        machine = (task_vars.get("__preflight_probe") or {}).get("machine") or {}
-        return dict(machine.get(what) or {})
+        """Return what the probe found of our own: ``placed`` or ``installed``, by component."""
+        return dict((self.probe(task_vars).get("machine") or {}).get(what) or {})
 
     def module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run a module of this collection on the node."""

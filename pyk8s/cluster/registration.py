@@ -25,26 +25,32 @@ def manifest(node: Node) -> dict[str, Any]:
 
 
 def register(cluster: Cluster, *, dry_run: bool = False) -> tuple[bool, dict[str, str]]:
-    """Create the missing Nodes, keep the role labels, wait for pod ranges; return (changed, name to range).
+    """Create the missing Nodes with a free pod range each, keep the role labels; return (changed, name to range).
 
-    With ``dry_run`` nothing is created, and what has no range yet gets the next one of the pod network.
-    Raises Pyk8sError when the controller manager allocates no range in time.
+    The range is given here because the controller manager takes ten seconds to begin with that; it respects what a Node
+    has, and gives one to a Node that has none. With ``dry_run`` nothing is created. Raises Pyk8sError when a Node that
+    came by itself gets no range in time, or when pod_cidr is used up.
     """
     if dry_run and not (cluster.directory / "pki" / "super-admin.crt").exists():
-        return True, _made_up(cluster, {})
+        return True, _with_free_ranges(cluster, {})
     api = KubeApi(cluster)
+    networked = cluster.config.pod_network != "none"
+    planned = _with_free_ranges(cluster, _ranges(api)) if networked else {}
     changed = False
     for node in cluster.kubernetes_nodes:
         wanted = manifest(node)
         if api.get(f"/api/v1/nodes/{node.name}") is None:
             changed = True
             if not dry_run:
-                spec = {"taints": [dataclasses.asdict(taint) for taint in node.taints]}
-                api.create("/api/v1/nodes", {**wanted, "spec": spec, "status": NO_ROOM})
+                api.create("/api/v1/nodes", {**wanted, "spec": _spec(node, planned), "status": NO_ROOM})
         changed = api.apply(wanted, dry_run=dry_run) or changed
-    if cluster.config.pod_network == "none":
-        return changed, {}
-    return changed, _made_up(cluster, _ranges(api)) if dry_run else _wait_for_ranges(api, cluster)
+    return changed, planned if dry_run or not networked else _wait_for_ranges(api, cluster)
+
+
+def _spec(node: Node, planned: dict[str, str]) -> dict[str, Any]:
+    taints = [dataclasses.asdict(taint) for taint in node.taints]
+    pods = {"podCIDR": planned[node.name], "podCIDRs": [planned[node.name]]} if planned else {}
+    return {"taints": taints, **pods}
 
 
 def _ranges(api: KubeApi) -> dict[str, str]:
@@ -69,7 +75,17 @@ def _wait_for_ranges(api: KubeApi, cluster: Cluster) -> dict[str, str]:
         time.sleep(0.2)
 
 
-def _made_up(cluster: Cluster, known: dict[str, str]) -> dict[str, str]:
+def _with_free_ranges(cluster: Cluster, known: dict[str, str]) -> dict[str, str]:
     ranges = ipaddress.ip_network(cluster.config.pod_cidr).subnets(new_prefix=24)
-    free = (str(network) for network in ranges if str(network) not in known.values())
-    return {node.name: known.get(node.name) or next(free) for node in cluster.kubernetes_nodes}
+    taken = set(known.values())
+    free = (str(network) for network in ranges if str(network) not in taken)
+    planned = {}
+    for node in cluster.kubernetes_nodes:
+        planned[node.name] = known.get(node.name) or next(free, "")
+        if not planned[node.name]:
+            raise Pyk8sError(
+                f"no pod range is left for {node.name}",
+                f"pod_cidr {cluster.config.pod_cidr} holds {len(taken)} ranges of a /24, all taken by Nodes",
+                "remove Nodes that are gone: kubectl delete node NAME",
+            )
+    return planned

@@ -36,7 +36,8 @@ class ActionModule(ControllerAction):
         if component not in found.files:
             return {"changed": False, "missing": False, "folder": "", "msg": f"{component} is not in this source"}
         artifact = found.files[component]
-        if self.probed(task_vars, "installed").get(component) == f"{ROOT}/{component}/{artifact.folder}":
+        installed = self.probed(task_vars, "installed")
+        if installed.get(component) == f"{ROOT}/{component}/{artifact.folder}":
             return {"changed": False, "missing": False, "folder": artifact.folder}
         files = {name: {"sha256": file.sha256, "size": file.size} for name, file in artifact.files.items()}
         wanted = {**self.arguments, "folder": artifact.folder, "files": files}
@@ -44,6 +45,8 @@ class ActionModule(ControllerAction):
             return self.module(
                 "install", {**wanted, "downloads": downloads_of(artifact, cluster.config.artifact_mirror)}, task_vars
             )
+        if "machine" in self.probe(task_vars) and component not in installed and not self.check_mode:
+            return self._push(wanted, archive_of(artifact), task_vars)
         answer = self.module("install", wanted, task_vars)
         if not answer.get("missing") or self.check_mode:
             return answer

@@ -173,7 +173,10 @@ def pull(download: Wanted, staging: str) -> None:
 def extract(archive: tarfile.TarFile, members: dict[str, str], staging: str) -> None:
     """Write the members, named by the file they become, as plain executables."""
     for name, member in members.items():
-        source = archive.extractfile(member)
+        try:
+            source = archive.extractfile(member)
+        except KeyError:
+            source = None
         if source is None:
             raise InstallError(f"{member} is not a file in the archive")
         with source, open(os.path.join(staging, name), "wb") as file:

@@ -194,13 +194,13 @@ def environment() -> dict[str, str]:
 
 def ask(params: dict[str, Any]) -> str:
     """Fetch the URL; return what is wrong, or nothing when it answers 200."""
-    context = None
-    if params["ready_url"].startswith("https:"):
-        context = ssl.create_default_context(cafile=params["ready_ca"])
-        if not params["ready_ca"]:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
     try:
+        context = None
+        if params["ready_url"].startswith("https:"):
+            context = ssl.create_default_context(cafile=params["ready_ca"])
+            if not params["ready_ca"]:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
         if context and params["ready_cert"]:
             context.load_cert_chain(params["ready_cert"], params["ready_key"])
         with urllib.request.urlopen(params["ready_url"], timeout=5, context=context) as response:

@@ -1,0 +1,133 @@
+"""Node objects are created before the kubelets start, with their labels, taints and pod ranges."""
+
+import pytest
+
+from pyk8s import paths
+from pyk8s.cluster import registration
+from pyk8s.errors import Pyk8sError
+from tests.golden.cases import dedicated, stacked
+
+TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
+
+class FakeApi:
+    """Nodes by name; a controller manager gives each a range unless told not to."""
+
+    nodes: dict
+    allocates = True
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def get(self, path):
+        if path == "/api/v1/nodes":
+            return {"items": list(self.nodes.values())}
+        return self.nodes.get(path.rsplit("/", 1)[1])
+
+    def create(self, path, body):
+        assert path == "/api/v1/nodes"
+        spec = {**body["spec"], **({"podCIDR": f"10.244.{len(self.nodes)}.0/24"} if self.allocates else {})}
+        self.nodes[body["metadata"]["name"]] = {**body, "spec": spec}
+
+    def apply(self, manifest, *, dry_run=False):
+        found = self.nodes.get(manifest["metadata"]["name"])
+        if found is None:
+            return True
+        missing = {k: v for k, v in manifest["metadata"]["labels"].items() if k not in found["metadata"]["labels"]}
+        if not dry_run:
+            found["metadata"]["labels"] |= missing
+        return bool(missing)
+
+
+@pytest.fixture(autouse=True)
+def api(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(FakeApi, "nodes", {}, raising=False)
+    monkeypatch.setattr(FakeApi, "allocates", True)
+    monkeypatch.setattr(registration, "KubeApi", FakeApi)
+    return FakeApi
+
+
+@pytest.fixture
+def certificate():
+    """The certificate that says that there is a cluster to talk to."""
+    folder = stacked("1.36.4").directory / "pki"
+    folder.mkdir()
+    (folder / "super-admin.crt").write_text("")
+
+
+def test_every_node_is_registered_with_the_range_that_it_was_given(api):
+    changed, ranges = registration.register(stacked("1.36.4"))
+    assert changed
+    assert ranges == {name: f"10.244.{n}.0/24" for n, name in enumerate(["cp1", "cp2", "cp3", "w1", "w2"])}
+
+
+def test_a_second_registration_changes_nothing(api):
+    _, before = registration.register(stacked("1.36.4"))
+    assert registration.register(stacked("1.36.4")) == (False, before)
+
+
+def test_machines_of_etcd_alone_are_no_nodes(api):
+    registration.register(dedicated("1.36.4"))
+    assert sorted(api.nodes) == ["cp1", "cp2", "w1", "w2"]
+
+
+def test_roles_are_labels_and_a_control_plane_is_tainted_from_the_start(api):
+    registration.register(stacked("1.36.4"))
+    labels = api.nodes["cp1"]["metadata"]["labels"]
+    assert labels == {"kubernetes.io/hostname": "cp1", "node-role.kubernetes.io/control-plane": ""}
+    assert api.nodes["cp1"]["spec"]["taints"] == [TAINT]
+    assert "node-role.kubernetes.io/worker" in api.nodes["w1"]["metadata"]["labels"]
+    assert api.nodes["w1"]["spec"]["taints"] == []
+
+
+def test_nothing_is_placed_on_a_node_whose_kubelet_has_not_spoken(api):
+    registration.register(stacked("1.36.4"))
+    assert api.nodes["w1"]["status"]["allocatable"]["pods"] == "0"
+
+
+def test_a_label_that_was_taken_away_comes_back(api):
+    registration.register(stacked("1.36.4"))
+    del api.nodes["w1"]["metadata"]["labels"]["node-role.kubernetes.io/worker"]
+    assert registration.register(stacked("1.36.4"))[0] is True
+    assert "node-role.kubernetes.io/worker" in api.nodes["w1"]["metadata"]["labels"]
+
+
+def test_a_node_that_exists_is_not_created_again_and_keeps_its_taints(api):
+    registration.register(stacked("1.36.4"))
+    api.nodes["w1"]["spec"]["taints"] = [{"key": "mine", "effect": "NoExecute"}]
+    registration.register(stacked("1.36.4"))
+    assert api.nodes["w1"]["spec"]["taints"] == [{"key": "mine", "effect": "NoExecute"}]
+
+
+def test_a_network_of_ones_own_waits_for_no_range(api):
+    api.allocates = False
+    assert registration.register(stacked("1.36.4", pod_network="none")) == (True, {})
+
+
+def test_ranges_that_never_come_are_an_error_naming_the_nodes(api, monkeypatch):
+    api.allocates = False
+    clock = iter(range(0, 10_000, 30))
+    monkeypatch.setattr(registration.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(registration.time, "sleep", lambda seconds: None)
+    with pytest.raises(Pyk8sError, match="no pod range for cp1, cp2, cp3, w1, w2 after 40 s") as error:
+        registration.register(stacked("1.36.4"))
+    assert "kube-controller-manager" in error.value.hint
+
+
+def test_check_mode_before_there_is_a_cluster_makes_ranges_up_and_asks_nobody(api, monkeypatch):
+    monkeypatch.setattr(registration, "KubeApi", None)
+    changed, ranges = registration.register(stacked("1.36.4"), dry_run=True)
+    assert changed
+    assert len(set(ranges.values())) == 5
+
+
+@pytest.mark.usefixtures("certificate")
+def test_check_mode_creates_nothing_and_gives_new_nodes_the_next_free_range(api):
+    registration.register(stacked("1.36.4"))
+    del api.nodes["w1"]
+    changed, ranges = registration.register(stacked("1.36.4"), dry_run=True)
+    assert changed
+    assert "w1" not in api.nodes
+    assert ranges["w1"] == "10.244.3.0/24"
+    assert ranges["w2"] == "10.244.4.0/24"
