@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import shlex
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from pyk8s.errors import Pyk8sError
 CONNECT_SECONDS = 5
 SESSIONS = 8
 """Commands at one time over one connection; sshd's MaxSessions is 10 by default (sshd_config(5))."""
+
+NO_EXIT_CODE = -1
+"""What Paramiko returns for a closed channel; invoke does not always notice that its own timer closed it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,18 +67,24 @@ class Shell:
         line = command if self.target.user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
         with self._sessions:
             connection = self._connected()
+            begun = time.monotonic()
             try:
                 done = connection.run(line, hide=True, warn=True, in_stream=False, timeout=timeout)
             except CommandTimedOut as error:
-                raise Pyk8sError(f"{self.name}: `{command}` took longer than {timeout:g} s") from error
+                raise self._too_slow(command, timeout) from error
             except (paramiko.SSHException, OSError, EOFError) as error:
                 self.close()
                 raise UnreachableError(f"{self.name}: the SSH connection broke", _reason(error)) from error
+        if done.exited == NO_EXIT_CODE and time.monotonic() - begun >= timeout:
+            raise self._too_slow(command, timeout)
         result = Result(done.stdout, done.stderr, done.exited)
         if check and not result.ok:
             last = (result.stderr or result.stdout).strip().splitlines()[-10:]
             raise Pyk8sError(f"{self.name}: `{command}` ended with {result.code}", "\n".join(last))
         return result
+
+    def _too_slow(self, command: str, timeout: float) -> Pyk8sError:
+        return Pyk8sError(f"{self.name}: `{command}` took longer than {timeout:g} s")
 
     def close(self) -> None:
         """Close the connection; the next command opens another."""

@@ -31,10 +31,10 @@ def register(cluster: Cluster, *, dry_run: bool = False) -> tuple[bool, dict[str
     has, and gives one to a Node that has none. With ``dry_run`` nothing is created. Raises Pyk8sError when a Node that
     came by itself gets no range in time, or when pod_cidr is used up.
     """
-    if dry_run and not (cluster.directory / "pki" / "super-admin.crt").exists():
-        return True, _with_free_ranges(cluster, {})
-    api = KubeApi(cluster)
     networked = cluster.config.pod_network != "none"
+    if dry_run and not (cluster.directory / "pki" / "super-admin.crt").exists():
+        return True, _with_free_ranges(cluster, {}) if networked else {}
+    api = KubeApi(cluster)
     planned = _with_free_ranges(cluster, _ranges(api)) if networked else {}
     changed = False
     for node in cluster.kubernetes_nodes:

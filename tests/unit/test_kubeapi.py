@@ -86,6 +86,19 @@ def test_applying_something_else_is_a_change(api):
     assert api.apply({**CONFIG_MAP, "data": {"a": "1"}}) is True
 
 
+def test_what_others_write_meanwhile_is_no_change_of_ours(api, server):
+    api.apply(CONFIG_MAP)
+    patch = server.patch
+
+    def heartbeat(request):
+        server.objects[PATH] |= {"status": {"beat": 2}}
+        server.objects[PATH]["metadata"]["resourceVersion"] = "99"
+        return patch(request)
+
+    server.patch = heartbeat
+    assert api.apply(CONFIG_MAP) is False
+
+
 def test_a_dry_run_says_what_would_change_and_changes_nothing(api, server):
     assert api.apply(CONFIG_MAP, dry_run=True) is True
     assert server.objects == {}

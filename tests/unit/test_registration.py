@@ -11,10 +11,9 @@ TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 
 
 class FakeApi:
-    """Nodes by name; a controller manager gives each a range unless told not to."""
+    """Nodes by name, as they were created."""
 
     nodes: dict
-    allocates = True
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -26,8 +25,7 @@ class FakeApi:
 
     def create(self, path, body):
         assert path == "/api/v1/nodes"
-        spec = {**body["spec"], **({"podCIDR": f"10.244.{len(self.nodes)}.0/24"} if self.allocates else {})}
-        self.nodes[body["metadata"]["name"]] = {**body, "spec": spec}
+        self.nodes[body["metadata"]["name"]] = body
 
     def apply(self, manifest, *, dry_run=False):
         found = self.nodes.get(manifest["metadata"]["name"])
@@ -43,7 +41,6 @@ class FakeApi:
 def api(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr(FakeApi, "nodes", {}, raising=False)
-    monkeypatch.setattr(FakeApi, "allocates", True)
     monkeypatch.setattr(registration, "KubeApi", FakeApi)
     return FakeApi
 
@@ -56,9 +53,11 @@ def certificate():
     (folder / "super-admin.crt").write_text("")
 
 
-def test_every_node_is_registered_with_the_range_that_it_was_given(api):
+def test_every_node_is_registered_with_a_range_of_its_own(api):
     changed, ranges = registration.register(stacked("1.36.4"))
     assert changed
+    assert ranges == {name: node["spec"]["podCIDR"] for name, node in api.nodes.items()}
+    assert all(node["spec"]["podCIDRs"] == [node["spec"]["podCIDR"]] for node in api.nodes.values())
     assert ranges == {name: f"10.244.{n}.0/24" for n, name in enumerate(["cp1", "cp2", "cp3", "w1", "w2"])}
 
 
@@ -100,17 +99,42 @@ def test_a_node_that_exists_is_not_created_again_and_keeps_its_taints(api):
     assert api.nodes["w1"]["spec"]["taints"] == [{"key": "mine", "effect": "NoExecute"}]
 
 
-def test_a_network_of_ones_own_waits_for_no_range(api):
-    api.allocates = False
+def test_a_node_that_comes_later_gets_a_range_that_no_node_has_nor_one_of_another_cluster_member(api):
+    registration.register(stacked("1.36.4"))
+    del api.nodes["w1"]
+    api.nodes["guest"] = {"metadata": {"name": "guest"}, "spec": {"podCIDR": "10.244.3.0/24"}}
+    assert registration.register(stacked("1.36.4"))[1]["w1"] == "10.244.5.0/24"
+
+
+def test_ranges_that_are_used_up_are_an_error_with_what_to_do(api):
+    for number in range(4):
+        api.nodes[f"gone{number}"] = {
+            "metadata": {"name": f"gone{number}"},
+            "spec": {"podCIDR": f"10.244.{number}.0/24"},
+        }
+    with pytest.raises(Pyk8sError, match="no pod range is left for cp1") as error:
+        registration.register(stacked("1.36.4", pod_cidr="10.244.0.0/22"))
+    assert "kubectl delete node" in error.value.hint
+    assert "cp1" not in api.nodes
+
+
+def test_a_network_of_ones_own_gives_and_waits_for_no_range(api):
     assert registration.register(stacked("1.36.4", pod_network="none")) == (True, {})
+    assert "podCIDR" not in api.nodes["w1"]["spec"]
 
 
-def test_ranges_that_never_come_are_an_error_naming_the_nodes(api, monkeypatch):
-    api.allocates = False
+def test_check_mode_with_a_network_of_ones_own_needs_no_room_in_the_pod_range():
+    cluster = stacked("1.36.4", pod_network="none", pod_cidr="10.244.0.0/26")
+    assert registration.register(cluster, dry_run=True) == (True, {})
+
+
+def test_a_node_that_came_by_itself_and_gets_no_range_is_an_error_naming_it(api, monkeypatch):
+    registration.register(stacked("1.36.4"))
+    del api.nodes["w2"]["spec"]["podCIDR"]
     clock = iter(range(0, 10_000, 30))
     monkeypatch.setattr(registration.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(registration.time, "sleep", lambda seconds: None)
-    with pytest.raises(Pyk8sError, match="no pod range for cp1, cp2, cp3, w1, w2 after 40 s") as error:
+    with pytest.raises(Pyk8sError, match="no pod range for w2 after 40 s") as error:
         registration.register(stacked("1.36.4"))
     assert "kube-controller-manager" in error.value.hint
 

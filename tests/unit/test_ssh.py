@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import paramiko
 import pytest
+from paramiko.common import cMSG_CHANNEL_SUCCESS
 
 from pyk8s.cluster.model import SshTarget
 from pyk8s.errors import Pyk8sError
@@ -31,7 +32,7 @@ class Door(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Thread(target=self.serve, args=(channel, command.decode()), daemon=True).start()
+        channel.transport.asked = threading.Thread(target=self.serve, args=(channel, command.decode()), daemon=True)
         return True
 
     def serve(self, channel: paramiko.Channel, command: str) -> None:
@@ -40,6 +41,15 @@ class Door(paramiko.ServerInterface):
         channel.sendall_stderr(done.stderr)
         channel.send_exit_status(done.returncode)
         channel.close()
+
+
+class Transport(paramiko.Transport):
+    """Begins a command once its request has been answered: output must not overtake the answer."""
+
+    def _send_user_message(self, message: paramiko.Message) -> None:
+        super()._send_user_message(message)
+        if message.asbytes()[:1] == cMSG_CHANNEL_SUCCESS:
+            self.asked.start()
 
 
 class Server:
@@ -62,7 +72,7 @@ class Server:
                 peer, _ = self.socket.accept()
             except OSError:
                 return
-            transport = paramiko.Transport(peer)
+            transport = Transport(peer)
             transport.add_server_key(self.host_key)
             transport.start_server(server=self.door, event=threading.Event())
             self.transports.append(transport)
