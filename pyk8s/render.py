@@ -16,6 +16,8 @@ from pyk8s.artifacts.catalog import load_catalog
 from pyk8s.cluster.model import Cluster, Node
 from pyk8s.errors import Pyk8sError
 
+UNKNOWN_MACHINE = {"resolv_conf": "/etc/resolv.conf", "name_servers": ["192.0.2.53"]}
+"""What templates take a machine for that was not probed."""
 SETTINGS = "tree.yml"
 """Beside the tree: owners and modes that are not the default, and directories the component needs."""
 
@@ -71,7 +73,7 @@ def render(component: str, cluster: Cluster, node: Node, variables: Mapping[str,
     if not root.is_dir():
         raise Pyk8sError(f"no templates for {component}", f"{root} is not a folder")
     settings = _settings(root)
-    context = {**variables, **_common(cluster), "node": node}
+    context = {**_common(cluster), **variables, "node": node}
     files = []
     for source in sorted(path for path in root.rglob("*") if path.is_file() and path != root / SETTINGS):
         text = _text(source, context)
@@ -84,7 +86,7 @@ def render(component: str, cluster: Cluster, node: Node, variables: Mapping[str,
 
 def manifests(component: str, cluster: Cluster, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Render a component's Kubernetes manifests (``templates/<component>/*.yaml.j2``) into documents, in file order."""
-    context = {**variables, **_common(cluster)}
+    context = {**_common(cluster), **variables}
     sources = sorted((paths.TEMPLATES / component).glob("*.yaml.j2"))
     texts = (_text(source, context) for source in sources)
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
@@ -95,7 +97,8 @@ def _common(cluster: Cluster) -> dict[str, Any]:
     images = load_catalog().release(cluster.config.kubernetes_version)
     policy = cluster.config.audit
     text = "" if policy in {"metadata", "none"} else Path(policy).read_text(encoding="utf-8")
-    return {"cluster": cluster, "config": cluster.config, "images": images, "audit_policy": text}
+    known = {"cluster": cluster, "config": cluster.config, "images": images, "audit_policy": text}
+    return {"machine": UNKNOWN_MACHINE, **known}
 
 
 def _settings(root: Path) -> dict[str, dict[str, dict[str, str]]]:

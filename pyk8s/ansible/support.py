@@ -72,7 +72,8 @@ class ControllerAction(ActionBase):  # type: ignore[misc]
         """Return the templated variables that carry the component's name as prefix, and the task's ``vars``."""
         prefix = component.replace("-", "_") + "_"
         named = {key: self._templar.template(value) for key, value in task_vars.items() if key.startswith(prefix)}
-        return {**named, **self.arguments.get("vars", {})}
+        machine = self.probe(task_vars).get("machine")
+        return {**({"machine": machine} if machine else {}), **named, **self.arguments.get("vars", {})}
 
     def probe(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what this run's probe of the machine said (see pyk8s.node.probe); nothing if there was none."""

@@ -53,7 +53,7 @@ class PlainReporter:
         done, begun = 0.0, time.monotonic()
         last = begun
 
-        def advance(more: float) -> None:
+        def _advance(more: float) -> None:
             nonlocal done, last
             done += more
             if time.monotonic() - last >= self._seconds:
@@ -61,7 +61,7 @@ class PlainReporter:
                 share = f"{min(99, 100 * done / total):.0f} %, " if total else ""
                 self._write(f"{title}: {share}{amount(done, total, unit)}, {last - begun:.0f} s")
 
-        yield advance
+        yield _advance
         if last != begun:
             self._write(f"{title}: done in {time.monotonic() - begun:.0f} s")
 
@@ -95,13 +95,13 @@ class RichReporter:
         done = 0.0
         task = bars.add_task(title, total=total, amount="")
 
-        def advance(more: float) -> None:
+        def _advance(more: float) -> None:
             nonlocal done
             done += more
             bars.update(task, completed=done, amount=amount(done, total, unit))
 
         try:
-            yield advance
+            yield _advance
         finally:
             bars.remove_task(task)
             with self._lock:

@@ -20,6 +20,13 @@ from pyk8s.cluster.model import Cluster, Node, SshTarget
 from pyk8s.errors import Pyk8sError
 
 GROUPS = ("control_plane", "etcd", "workers")
+OTHER_NAMES = {
+    **dict.fromkeys(("master", "masters"), "control_plane"),
+    **dict.fromkeys(("node", "nodes", "kube_node"), "workers"),
+}
+"""What other tools call our groups; names that are merely misspelt are found by likeness."""
+WIDEST_SERVICES = 12
+"""The shortest prefix of service_cidr: kube-apiserver 1.20 takes no wider one (20 bits of addresses)."""
 HOST_KEYS = frozenset({"node_ip"})
 MAGIC = frozenset(
     {
@@ -61,7 +68,7 @@ def from_hostvars(
     """
     members = {group: tuple(groups.get(group, ())) for group in GROUPS}
     names = [name for name in hostvars if any(name in hosts for hosts in members.values())]
-    problems = [*(_unknown_keys(hostvars) if strict else ()), *_group_problems(members)]
+    problems = [*(_unknown_keys(hostvars) if strict else ()), *_group_problems(members), *_stray(groups)]
     config, bad_keys, config_problems = _config(hostvars, names)
     nodes, node_problems = _nodes(hostvars, members, names)
     problems += [*config_problems, *node_problems, *_network_problems(config, bad_keys, nodes)]
@@ -115,6 +122,32 @@ def _group_problems(members: Mapping[str, tuple[str, ...]]) -> list[str]:
             f"{len(members['etcd'])} etcd members: an even number survives no more failures than one less; use 1 or 3"
         )
     return found
+
+
+def _stray(groups: Mapping[str, Iterable[str]]) -> list[str]:
+    """Name the hosts that are in some group but in none of ours; those in no group at all are nobody's business."""
+    ours = {host for group in GROUPS for host in groups.get(group, ())}
+    strays: dict[str, list[str]] = defaultdict(list)
+    for group, hosts in groups.items():
+        for host in hosts:
+            if group not in {"all", "ungrouped"} and host not in ours:
+                strays[host].append(group)
+    found = []
+    for host, others in strays.items():
+        meant = [(group, near) for group in others if (near := _group_meant(group))]
+        if meant:
+            found.append(f"{host} is in the unknown group {meant[0][0]}: did you mean {meant[0][1]}?")
+        else:
+            known, where = f"{', '.join(GROUPS[:-1])} or {GROUPS[-1]}", ", ".join(others)
+            found.append(f"{host} is in none of the groups {known} (only in {where}): add it to one, or take it out")
+    return found
+
+
+def _group_meant(name: str) -> str:
+    """Return the group of ours that a name is like, or nothing."""
+    plain = name.lower().replace("-", "_")
+    near = difflib.get_close_matches(plain, GROUPS, n=1, cutoff=0.7)
+    return OTHER_NAMES.get(plain) or (near[0] if near else "")
 
 
 def _config(hostvars: Vars, names: list[str]) -> tuple[ClusterConfig, frozenset[str], list[str]]:
@@ -199,6 +232,8 @@ def _network_problems(config: ClusterConfig, bad_keys: frozenset[str], nodes: tu
                 problems.append(f"{node.name}: its address {node.address} lies in {key} {network}")
     if services and services.num_addresses < 16:
         problems.append(f"service_cidr {services} is too small: it must hold at least 16 addresses")
+    if services and services.prefixlen < WIDEST_SERVICES:
+        problems.append(f"service_cidr {services} is too large: /{WIDEST_SERVICES} is the widest")
     wanted = sum(node.runs_kubelet for node in nodes)
     room = 2 ** (24 - pods.prefixlen) if pods and pods.prefixlen <= 24 else 0
     if pods and config.pod_network != "none" and room < wanted:

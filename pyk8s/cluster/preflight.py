@@ -21,8 +21,7 @@ def machine_problems(
     """Return one sentence for each reason why this machine cannot be a node; ``now`` is the controller's clock."""
     machine = probe.get("machine")
     if not machine:
-        reason = (str(probe.get("msg") or "").strip() or "it was not looked at").splitlines()[0]
-        return [f"{host}: unreachable over SSH: {reason}"]
+        return [f"{host}: {_silence(probe)}"]
     node = _node(host, cluster)
     found = [*_system(machine), *_size(machine, node), *_clock(machine, now)]
     taken = sorted(_wanted_ports(node, cluster) & set(machine["taken_ports"]))
@@ -38,6 +37,18 @@ def machine_problems(
             "systemd.unified_cgroup_hierarchy=1, or set kubelet_fail_cgroup_v1: false"
         )
     return [f"{host}: {problem}" for problem in found]
+
+
+def _silence(probe: Mapping[str, Any]) -> str:
+    """Say why a probe brought nothing: no way to the machine, or what failed there."""
+    reason = next(iter(str(probe.get("msg") or "").strip().splitlines()), "")
+    if probe.get("unreachable"):
+        return f"unreachable over SSH: {reason or 'no reason was given'}"
+    if not probe.get("failed") and not reason:
+        return "it was not looked at: the probe did not run there"
+    heard = str(probe.get("module_stderr") or "").strip().splitlines()
+    told = [part for part in (reason, *heard[-1:]) if part]
+    return f"looking at it failed: {': '.join(told) or 'no reason was given'}"
 
 
 def _node(host: str, cluster: Cluster | None) -> Node | None:

@@ -101,7 +101,7 @@ def kubectl(arguments: list[str], source: str = "") -> None:
 
 
 def _everywhere(nodes: tuple[Node, ...], command: str, seconds: float) -> None:
-    def ask(node: Node) -> Result:
+    def _ask(node: Node) -> Result:
         shell = Shell(node.ssh)
         try:
             return shell.run(command, check=False, timeout=seconds)
@@ -112,7 +112,7 @@ def _everywhere(nodes: tuple[Node, ...], command: str, seconds: float) -> None:
 
     failed = []
     width = max(len(node.name) for node in nodes)
-    for number, (node, result) in enumerate(zip(nodes, facts.everywhere(nodes, ask), strict=True)):
+    for number, (node, result) in enumerate(zip(nodes, facts.everywhere(nodes, _ask), strict=True)):
         label = (f"{node.name:{width}} │ ", COLOURS[number % len(COLOURS)])
         for line in result.stdout.splitlines():
             console.print(Text.assemble(label, line), soft_wrap=True)

@@ -106,7 +106,7 @@ def _ensure_nodes(
     keys.pin(addresses)
     version = client.version()["Version"]
 
-    def ensure(name: str) -> None:
+    def _ensure(name: str) -> None:
         options = container.node(spec.name, name, machine, version)
         files = _node_files(keys, name)
         if not machines.ensure(client, spec.name, options, node_image, addresses[name], files):
@@ -115,7 +115,7 @@ def _ensure_nodes(
         machines.write(client.containers.get(options.name), "/etc/hosts", container.hosts_file(name, addresses))
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(ensure, names))
+        list(pool.map(_ensure, names))
     return addresses
 
 

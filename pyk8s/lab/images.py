@@ -137,11 +137,11 @@ def _cached(repository: str, key: str, make: Callable[[Path], tuple[str, ...]]) 
 
 
 def _maker(recipe: Recipe) -> Callable[[Path], tuple[str, ...]]:
-    def make(folder: Path) -> tuple[str, ...]:
+    def _into(folder: Path) -> tuple[str, ...]:
         with tempfile.TemporaryDirectory(prefix="pyk8s-image-") as work:
             return _make(recipe, folder, Path(work))
 
-    return make
+    return _into
 
 
 def _make(recipe: Recipe, folder: Path, work: Path) -> tuple[str, ...]:
@@ -225,7 +225,7 @@ def _coredns(binary: Path, architecture: str) -> list[Built]:
 def _single(repository: str, binary: Path, architecture: str, run: dict[str, Any], tags: tuple[str, ...]) -> Built:
     """An image of one static binary, at the root of its tree."""
 
-    def make(folder: Path) -> tuple[str, ...]:
+    def _into(folder: Path) -> tuple[str, ...]:
         with tempfile.TemporaryDirectory(prefix="pyk8s-image-") as work:
             name = run["Entrypoint"][0].lstrip("/")
             shutil.copy(binary, Path(work) / name)
@@ -234,4 +234,4 @@ def _single(repository: str, binary: Path, architecture: str, run: dict[str, Any
         return tags
 
     key = hashlib.sha256(binary.read_bytes() + repr((architecture, run, tags)).encode()).hexdigest()[:12]
-    return _cached(repository, key, make)
+    return _cached(repository, key, _into)

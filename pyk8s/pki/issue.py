@@ -73,17 +73,17 @@ def renew(
     """
     known = leaves(cluster)
 
-    def chosen(one: Leaf) -> bool:
+    def _chosen(one: Leaf) -> bool:
         return leaf in (None, one.name) and node in (None, one.node)
 
-    if not any(map(chosen, known)):
+    if not any(map(_chosen, known)):
         raise Pyk8sError(
             f"cluster {cluster.name} has no certificate {leaf or 'of any name'}" + (f" on node {node}" if node else ""),
             f"its certificates are {', '.join(dict.fromkeys(one.name for one in known))}; "
             f"its nodes {', '.join(one.name for one in cluster.nodes)}",
             "choose one of these",
         )
-    return _issue(cluster, directory, chosen, dry_run=False, now=now)
+    return _issue(cluster, directory, _chosen, dry_run=False, now=now)
 
 
 def _issue(

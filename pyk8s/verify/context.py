@@ -187,11 +187,11 @@ class Context:
     def wait_ready(self, ns: str, name: str, timeout: float = 60) -> Manifest:
         """Wait until a pod is Ready and return it."""
 
-        def ready() -> Manifest | None:
+        def _ready() -> Manifest | None:
             pod = self.objects.get("Pod", name, ns)
             return pod if pods.is_ready(pod) else None
 
-        return self.wait(ready, timeout, f"pod {name} Ready", lambda: self.pod_state(ns, name))
+        return self.wait(_ready, timeout, f"pod {name} Ready", lambda: self.pod_state(ns, name))
 
     def pod_state(self, ns: str, name: str) -> str:
         """Say in one line how a pod is, for failures."""

@@ -19,11 +19,11 @@ def leader(ctx: Context, component: str) -> str:
         raise CheckSkipped(f"there is no lease {component} in kube-system: a managed control plane", expected=True)
     before = first["spec"].get("renewTime") if first else None
 
-    def renewed() -> str | None:
+    def _renewed() -> str | None:
         spec = ctx.objects.get("Lease", component, "kube-system")["spec"]
         return spec["holderIdentity"] if spec.get("renewTime") != before and spec.get("holderIdentity") else None
 
     holder = ctx.wait(
-        renewed, RENEW_SECONDS, f"the lease of {component} renewed", lambda: f"not renewed since {before or 'ever'}"
+        _renewed, RENEW_SECONDS, f"the lease of {component} renewed", lambda: f"not renewed since {before or 'ever'}"
     )
     return f"held by {holder.split('_')[0]}, renewed since {before or 'it was made'}"

@@ -60,24 +60,24 @@ def near(app: str) -> Manifest:
 def waits(ctx: Context, namespace: str, name: str) -> str:
     """Wait until the scheduler says that the pod fits nowhere, and return why."""
 
-    def unschedulable() -> str | None:
+    def _unschedulable() -> str | None:
         pod = ctx.objects.get("Pod", name, namespace)
         if node := pod["spec"].get("nodeName"):
             raise CheckFailed(f"pod {name} should wait, it was placed on {node}")
         told = condition(pod, "PodScheduled")
         return str(told.get("message")) if told.get("reason") == "Unschedulable" else None
 
-    return ctx.wait(unschedulable, SOON, f"pod {name} found not to fit", lambda: ctx.pod_state(namespace, name))
+    return ctx.wait(_unschedulable, SOON, f"pod {name} found not to fit", lambda: ctx.pod_state(namespace, name))
 
 
 def placed(ctx: Context, namespace: str, name: str, wanted: str = "") -> str:
     """Wait until the pod has a node and return it; CheckFailed when it is not the wanted one."""
 
-    def node() -> str | None:
+    def _node() -> str | None:
         name_of_node: str | None = ctx.objects.get("Pod", name, namespace)["spec"].get("nodeName")
         return name_of_node
 
-    found = ctx.wait(node, SOON, f"pod {name} placed", lambda: ctx.pod_state(namespace, name))
+    found = ctx.wait(_node, SOON, f"pod {name} placed", lambda: ctx.pod_state(namespace, name))
     if wanted and found != wanted:
         raise CheckFailed(f"pod {name} should be on {wanted}, it is on {found}")
     return found

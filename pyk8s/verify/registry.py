@@ -34,14 +34,14 @@ def check(
     if unknown := (set(suites) - set(SUITES)) | (set(needs) - NEEDS):
         raise ValueError(f"check {name}: unknown {', '.join(sorted(unknown))}")
 
-    def register(function: Function) -> Function:
+    def _register(function: Function) -> Function:
         known = _CHECKS.get(name)
         if known and (known.run.__module__, known.run.__qualname__) != (function.__module__, function.__qualname__):
             raise ValueError(f"two checks have the name {name}")
         _CHECKS[name] = Check(name, component, title, function, suites, needs, exclusive, timeout)
         return function
 
-    return register
+    return _register
 
 
 def load() -> tuple[Check, ...]:

@@ -17,11 +17,11 @@ def to_text(report: Report) -> str:
     """Return the report as an XML document."""
     root = ET.Element("testsuites", {"name": "pyk8s verify", **_sums(report.outcomes)})
 
-    def component(outcome: Outcome) -> str:
+    def _component(outcome: Outcome) -> str:
         return outcome.check.component
 
     began = str(report.cluster["started"])
-    for name, outcomes in groupby(sorted(report.outcomes, key=component), key=component):
+    for name, outcomes in groupby(sorted(report.outcomes, key=_component), key=_component):
         together = tuple(outcomes)
         suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": began, **_sums(together)})
         for outcome in together:

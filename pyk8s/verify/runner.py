@@ -127,7 +127,7 @@ class Runner:
         left: list[Manifest] = []
         force_at = time.monotonic() + FORCE_SECONDS
 
-        def gone() -> bool:
+        def _gone() -> bool:
             left[:] = [pod for pod in self.session.objects.list("Pod") if self._is_ours(pod)]
             if left and time.monotonic() > force_at:
                 self._force(left)
@@ -136,7 +136,7 @@ class Runner:
 
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                poll(gone, GONE_SECONDS, "pods gone", Deadline.after(GONE_SECONDS))
+                poll(_gone, GONE_SECONDS, "pods gone", Deadline.after(GONE_SECONDS))
         except CheckFailed as failed:
             names = ", ".join(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in left)
             self.session.warn(f"still there after {GONE_SECONDS} s: {names or failed}")

@@ -137,7 +137,7 @@ def test_exactly_the_right_checks_notice(case, cluster, shells):
 
 
 def proven_again(checks):
-    """Say whether what was broken is proven again within a minute: a new leader, for one, waits for the old one's lease."""
+    """Say whether it is all proven again within a minute: a new leader, for one, waits for the old one's lease."""
     arguments = [word for name in checks for word in ("--check", name)]
     deadline = time.monotonic() + 60
     while tools.verify(LAB, *arguments)[0].code != 0:

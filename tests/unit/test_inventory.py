@@ -126,6 +126,12 @@ def test_a_service_range_of_a_few_addresses_is_refused(write):
     assert "too small" in found
 
 
+def test_a_service_range_wider_than_12_bits_of_prefix_is_refused(write):
+    (found,) = refused(write({"service_cidr": "172.0.0.0/11"}))
+    assert found == "service_cidr 172.0.0.0/11 is too large: /12 is the widest"
+    assert inventory.load(write({"service_cidr": "172.16.0.0/12"}))
+
+
 def test_an_even_number_of_etcd_members_is_refused(write):
     (found,) = refused(write(groups={"etcd": ["cp1", "w1"]}))
     assert found.startswith("2 etcd members: an even number")
@@ -299,7 +305,39 @@ def test_what_tasks_registered_is_no_unknown_key_later_in_a_play():
         inventory.from_hostvars(hosts, groups)
 
 
+@pytest.mark.parametrize(
+    ("group", "meant"),
+    [
+        *(("worker", "workers"), ("Workers", "workers"), ("nodes", "workers"), ("kube_node", "workers")),
+        *(("control-plane", "control_plane"), ("kube_control_plane", "control_plane"), ("masters", "control_plane")),
+        ("etcds", "etcd"),
+    ],
+)
+def test_a_host_in_a_misspelt_group_is_refused_with_the_one_that_was_meant(write, group, meant):
+    found = refused(write(groups={"workers": ["w1"], group: ["w2"]}))
+    assert found == (f"w2 is in the unknown group {group}: did you mean {meant}?",)
+
+
+def test_all_hosts_of_a_misspelt_group_are_named(write):
+    found = refused(write(groups={"workers": [], "worker": ["w1", "w2"], "europe": ["cp1", "w1", "w2"]}))
+    assert [sentence.split(" is in ")[0] for sentence in found] == ["w1", "w2"]
+    assert all(sentence.endswith("did you mean workers?") for sentence in found)
+
+
+def test_a_host_in_other_groups_alone_is_named_as_being_in_none_of_ours(write):
+    found = refused(write(groups={"workers": ["w1"], "databases": ["w2"], "europe": ["w1", "w2"]}))
+    assert found == (
+        "w2 is in none of the groups control_plane, etcd or workers (only in databases, europe): "
+        "add it to one, or take it out",
+    )
+
+
+def test_groups_of_ones_own_are_fine_beside_ours(write):
+    assert inventory.load(write(groups={"europe": ["cp1", "w1"], "worker": ["w2"]})).node("w2").groups == {"workers"}
+
+
 def test_hosts_of_an_inventory_that_are_in_no_group_are_left_alone():
-    groups = {"control_plane": ["cp1"], "etcd": ["cp1"], "workers": []}
+    magic = {"all": ["cp1", "printer"], "ungrouped": ["printer"]}
+    groups = {"control_plane": ["cp1"], "etcd": ["cp1"], "workers": [], **magic}
     hosts = {"cp1": {"ansible_host": "192.0.2.11"}, "printer": {"ansible_host": "192.0.2.99"}}
     assert [node.name for node in inventory.from_hostvars(hosts, groups).nodes] == ["cp1"]

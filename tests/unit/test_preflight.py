@@ -50,10 +50,32 @@ def test_an_unreachable_machine_is_named_with_the_first_line_of_the_reason():
     ]
 
 
-@pytest.mark.parametrize("probe", [{}, {"msg": ""}, {"msg": "   \n"}])
+@pytest.mark.parametrize("probe", [{}, {"msg": ""}, {"msg": "   \n"}, {"skipped": True}])
 def test_a_machine_that_was_not_looked_at_is_refused(probe):
     found = machine_problems("w1", probe, cluster(), now=NOW)
-    assert found == ["w1: unreachable over SSH: it was not looked at"]
+    assert found == ["w1: it was not looked at: the probe did not run there"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        ({"msg": "Missing sudo password"}, "Missing sudo password"),
+        (
+            {"msg": "No interpreter.\nSee stderr.", "module_stderr": "Hi\n/bin/sh: python3: not found\n"},
+            "No interpreter.: /bin/sh: python3: not found",
+        ),
+        ({"module_stderr": "Killed\n"}, "Killed"),
+        ({}, "no reason was given"),
+    ],
+)
+def test_a_probe_that_failed_on_a_reachable_machine_says_what_failed(probe, said):
+    found = machine_problems("w1", {"failed": True, **probe}, cluster(), now=NOW)
+    assert found == [f"w1: looking at it failed: {said}"]
+
+
+def test_an_unreachable_machine_without_a_reason_is_still_called_unreachable():
+    found = machine_problems("w1", {"unreachable": True}, cluster(), now=NOW)
+    assert found == ["w1: unreachable over SSH: no reason was given"]
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,11 @@ def replaces_pod(ctx: Context) -> str:
     began = time.monotonic()
     ctx.objects.delete("Pod", before[lost], namespace, grace=0)
 
-    def replaced() -> dict[str, str] | None:
+    def _replaced() -> dict[str, str] | None:
         now = _ready(ctx, namespace)
         return now if lost not in now and len(now) == 2 else None
 
-    now = ctx.wait(replaced, 40, "two Ready pods again", lambda: _state(ctx, namespace))
+    now = ctx.wait(_replaced, 40, "two Ready pods again", lambda: _state(ctx, namespace))
     new = next(iter(set(now) - set(before)))
     return f"{before[lost]} replaced by {now[new]} in {time.monotonic() - began:.1f} s"
 
@@ -125,15 +125,15 @@ def endpoints(ctx: Context) -> str:
     pod = parts.idle(ctx, "sample", node=_node(ctx))
     address = str(ctx.run_pod(pod, namespace)["status"]["podIP"])
 
-    def listed() -> tuple[list[str], list[str]]:
+    def _listed() -> tuple[list[str], list[str]]:
         return parts.endpoints(ctx, namespace, "sample"), _slices(ctx, namespace)
 
-    def state() -> str:
-        return f"Endpoints and EndpointSlices: {listed()}"
+    def _now() -> str:
+        return f"Endpoints and EndpointSlices: {_listed()}"
 
-    ctx.wait(lambda: listed() == ([address], [address]), 15, f"{address} among the endpoints", state)
+    ctx.wait(lambda: _listed() == ([address], [address]), 15, f"{address} among the endpoints", _now)
     ctx.objects.delete("Pod", "sample", namespace, grace=0)
-    ctx.wait(lambda: listed() == ([], []), 15, f"{address} gone from the endpoints", state)
+    ctx.wait(lambda: _listed() == ([], []), 15, f"{address} gone from the endpoints", _now)
     return f"{address} in Endpoints and EndpointSlices while its pod was Ready, in neither afterwards"
 
 
@@ -150,11 +150,11 @@ def garbage(ctx: Context) -> str:
     began = time.monotonic()
     ctx.objects.delete("Deployment", "sample", namespace)
 
-    def left() -> list[str]:
+    def _left() -> list[str]:
         things = [*ctx.objects.list("ReplicaSet", namespace), *ctx.objects.list("Pod", namespace)]
         return [thing["metadata"]["name"] for thing in things]
 
-    ctx.wait(lambda: not left(), 40, "dependents gone", lambda: f"still there: {', '.join(left())}")
+    ctx.wait(lambda: not _left(), 40, "dependents gone", lambda: f"still there: {', '.join(_left())}")
     return f"ReplicaSet and pod gone {time.monotonic() - began:.1f} s after their Deployment"
 
 
@@ -171,10 +171,10 @@ def namespace_deletion(ctx: Context) -> str:
     began = time.monotonic()
     ctx.objects.delete("Namespace", namespace)
 
-    def state() -> str:
+    def _now() -> str:
         return str((ctx.objects.find("Namespace", namespace) or {}).get("status"))
 
-    ctx.wait(lambda: ctx.objects.find("Namespace", namespace) is None, 40, f"namespace {namespace} gone", state)
+    ctx.wait(lambda: ctx.objects.find("Namespace", namespace) is None, 40, f"namespace {namespace} gone", _now)
     return f"gone after {time.monotonic() - began:.1f} s"
 
 
@@ -210,19 +210,19 @@ def _ready(ctx: Context, namespace: str) -> dict[str, str]:
 def _wait_count(ctx: Context, namespace: str, wanted: int) -> dict[str, str]:
     """Wait until exactly so many pods are there (those being deleted not counted), all Ready; return uids and names."""
 
-    def exact() -> dict[str, str] | None:
+    def _exact() -> dict[str, str] | None:
         there = _staying(ctx, namespace)
         ready = _ready(ctx, namespace)
         return ready if len(there) == len(ready) == wanted else None
 
-    return ctx.wait(exact, 45, f"{wanted} Ready pods", lambda: _state(ctx, namespace))
+    return ctx.wait(_exact, 45, f"{wanted} Ready pods", lambda: _state(ctx, namespace))
 
 
 def _rolled_out(ctx: Context, namespace: str, image: str) -> float:
     """Wait until every pod has that image; return the seconds. CheckFailed when fewer than wanted were available."""
     began = time.monotonic()
 
-    def done() -> bool:
+    def _done() -> bool:
         staying = _staying(ctx, namespace)
         available = sum(is_ready(pod) for pod in staying)
         deployment = ctx.objects.get("Deployment", "sample", namespace)
@@ -233,7 +233,7 @@ def _rolled_out(ctx: Context, namespace: str, image: str) -> float:
         seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
         return seen and status.get("updatedReplicas") == wanted and images == [image] * wanted
 
-    ctx.wait(done, 45, f"{image} rolled out", lambda: _state(ctx, namespace))
+    ctx.wait(_done, 45, f"{image} rolled out", lambda: _state(ctx, namespace))
     return time.monotonic() - began
 
 

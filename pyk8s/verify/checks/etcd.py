@@ -95,13 +95,13 @@ def agreement(ctx: Context) -> str:
         raise CheckFailed("leaders seen: " + ", ".join(f"{state.endpoint} sees {state.leader:x}" for state in states))
     hashes: dict[str, tuple[int, int]] = {}
 
-    def same() -> int | None:
+    def _same() -> int | None:
         revision = min(state.revision for state in members(ctx))
         hashes.clear()
         hashes.update(_hashes(ctx, revision))
         return revision if len(set(hashes.values())) == 1 else None
 
-    revision = ctx.wait(same, 15, "the same hash on all members", lambda: f"hash, compacted revision: {hashes}")
+    revision = ctx.wait(_same, 15, "the same hash on all members", lambda: f"hash, compacted revision: {hashes}")
     value = next(iter(hashes.values()))[0]
     size = max(state.megabytes for state in states)
     return f"leader {leaders.pop():x}, hash {value:08x} at revision {revision} on {len(hashes)} members, {size:.1f} MB"

@@ -177,7 +177,7 @@ def same_data(ctx: Context) -> str:
     stored = ctx.apply(secret | {"stringData": {"key": f"value of {namespace}"}}, namespace)
     who = probe.Identity(token=outsider.token(ctx, namespace))
 
-    def read(node: Node) -> bool:
+    def _read(node: Node) -> bool:
         answer = probe.fetch(ctx, node, direct(ctx, node) + SECRETS.format(namespace) + "/shared", who)
         if answer.status == 200 and json.loads(answer.text)["data"] != stored["data"]:
             raise CheckFailed(f"{node.name} gives back other data than were written")
@@ -185,7 +185,7 @@ def same_data(ctx: Context) -> str:
 
     nodes = control_plane(ctx)
     for node in nodes:
-        ctx.wait(lambda node=node: read(node), 10, f"the Secret read from {node.name}")  # type: ignore[misc]
+        ctx.wait(lambda node=node: _read(node), 10, f"the Secret read from {node.name}")  # type: ignore[misc]
     return f"read back from {len(nodes)} of {len(nodes)} apiservers"
 
 
@@ -197,14 +197,14 @@ def audit(ctx: Context) -> str:
         raise CheckSkipped("audit is none in the inventory", expected=True)
     sought = ctx.namespace() if policy == "metadata" else "audit.k8s.io"
 
-    def found() -> str | None:
+    def _found() -> str | None:
         for node in control_plane(ctx):
             lines = ctx.on(node).run(AUDIT_LINES + f"| grep -c {sought} || true").stdout.strip()
             if lines not in ("", "0"):
                 return f"{lines} lines on {node.name}"
         return None
 
-    return ctx.wait(found, 15, f"{sought} in the audit log")
+    return ctx.wait(_found, 15, f"{sought} in the audit log")
 
 
 AUDIT_LINES = (

@@ -66,13 +66,13 @@ def endpoints(ctx: Context) -> str:
     ctx.apply(parts.workload("Deployment", "web", parts.web(ctx, "web"), replicas=1), namespace)
     ctx.run_pod(parts.idle(ctx, "client"), namespace)
 
-    def answered_by(count: int, times: int) -> bool:
+    def _answered_by(count: int, times: int) -> bool:
         return len({answer.server for answer in parts.ask(ctx, namespace, "client", address, times)}) == count
 
     for replicas, times in ((1, 3), (2, 10), (0, 1)):
         ctx.objects.patch("Deployment", "web", {"spec": {"replicas": replicas}}, namespace)
         parts.follows(ctx, namespace, "web", replicas)
-        right = functools.partial(answered_by, replicas, times)
+        right = functools.partial(_answered_by, replicas, times)
         ctx.wait(right, 20, f"{address}:80 answered by {replicas} pods")
     return f"{address}:80 answered by 1 pod, by 2 after scaling up, by none after scaling to 0"
 
@@ -91,7 +91,7 @@ def affinity(ctx: Context) -> str:
     backends = [parts.web(ctx, name, app="web") for name in ("web-0", "web-1")]
     parts.start(ctx, namespace, *backends, parts.idle(ctx, "client"))
 
-    def hits(address: str) -> dict[str, int]:
+    def _hits(address: str) -> dict[str, int]:
         servers = [answer.server for answer in parts.ask(ctx, namespace, "client", address, times=ASKED)]
         if len(servers) < ASKED:
             raise CheckFailed(f"{address}:80 answered {len(servers)} of {ASKED} requests")
@@ -100,8 +100,8 @@ def affinity(ctx: Context) -> str:
     for name, address in (("spread", spread), ("sticky", sticky)):
         parts.follows(ctx, namespace, name, 2)
         parts.reach(ctx, namespace, "client", address)
-    ctx.wait(lambda: len(hits(spread)) == 2, 15, "both pods get traffic without affinity")
-    spreading, sticking = hits(spread), hits(sticky)
+    ctx.wait(lambda: len(_hits(spread)) == 2, 15, "both pods get traffic without affinity")
+    spreading, sticking = _hits(spread), _hits(sticky)
     if len(sticking) != 1:
         raise CheckFailed(f"with affinity ClientIP {ASKED} requests went to {sticking}")
     return f"{ASKED} requests: {spreading} without affinity, {sticking} with ClientIP"

@@ -96,12 +96,12 @@ def lease(ctx: Context) -> str:
     names = [node["metadata"]["name"] for node in ctx.objects.list("Node")]
     before, silent = _renewals(ctx), list(names)
 
-    def all_moved() -> bool:
+    def _all_moved() -> bool:
         now = _renewals(ctx)
         silent[:] = [name for name in names if now.get(name) is None or now.get(name) == before.get(name)]
         return not silent
 
-    ctx.wait(all_moved, RENEW_SECONDS, "every lease renewed", lambda: f"not renewed by {', '.join(silent)}")
+    ctx.wait(_all_moved, RENEW_SECONDS, "every lease renewed", lambda: f"not renewed by {', '.join(silent)}")
     return f"{len(names)} leases renewed within {RENEW_SECONDS} s"
 
 

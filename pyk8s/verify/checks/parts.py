@@ -59,11 +59,11 @@ def container(ctx: Context, namespace: str, name: str) -> Manifest:
 def finished(ctx: Context, namespace: str, name: str, timeout: float = 60) -> Manifest:
     """Wait until the pod's first container has ended and return how (``exitCode``, ``reason``, ``startedAt``)."""
 
-    def look() -> Manifest | None:
+    def _look() -> Manifest | None:
         end: Manifest | None = container(ctx, namespace, name).get("state", {}).get("terminated")
         return end
 
-    return ctx.wait(look, timeout, f"pod {name} ended", lambda: ctx.pod_state(namespace, name))
+    return ctx.wait(_look, timeout, f"pod {name} ended", lambda: ctx.pod_state(namespace, name))
 
 
 def event(ctx: Context, namespace: str, name: str, reason: str, timeout: float = 20) -> str:

@@ -69,12 +69,12 @@ def missing_image(ctx: Context) -> str:
     image = ctx.images.busybox.partition(":")[0] + ":no-such-tag"
     ctx.apply(ctx.pod("hopeless", image, command=["true"]), namespace)
 
-    def waiting(reason: str) -> Manifest | None:
+    def _waiting(reason: str) -> Manifest | None:
         state: Manifest = parts.container(ctx, namespace, "hopeless").get("state", {}).get("waiting", {})
         return state if state.get("reason") == reason else None
 
     backoff = ctx.wait(
-        lambda: waiting("ImagePullBackOff"), 60, "ImagePullBackOff", lambda: ctx.pod_state(namespace, "hopeless")
+        lambda: _waiting("ImagePullBackOff"), 60, "ImagePullBackOff", lambda: ctx.pod_state(namespace, "hopeless")
     )
     failed = ctx.objects.list("Event", namespace, fields="involvedObject.name=hopeless,reason=Failed")
     messages = [str(event.get("message")) for event in failed]

@@ -229,7 +229,7 @@ def leader(ctx: Context) -> str:
 def _edit_taints(ctx: Context, name: str, change: Callable[[Taints], Taints]) -> None:
     """Change a node's taints as they are now; tried again when somebody else changes the node meanwhile."""
 
-    def edited() -> bool:
+    def _edited() -> bool:
         node = ctx.objects.get("Node", name)
         there: Taints = node["spec"].get("taints") or []
         version = {"resourceVersion": node["metadata"]["resourceVersion"]}
@@ -241,7 +241,7 @@ def _edit_taints(ctx: Context, name: str, change: Callable[[Taints], Taints]) ->
             raise
         return True
 
-    ctx.wait(edited, 10, f"taints of {name} changed")
+    ctx.wait(_edited, 10, f"taints of {name} changed")
 
 
 def _offer_slots(ctx: Context, node: str, count: str | None) -> None:

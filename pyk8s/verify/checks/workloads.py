@@ -44,16 +44,16 @@ def daemon_set(ctx: Context) -> str:
     else:
         expected = {node["metadata"]["name"] for node in ctx.objects.list("Node")} or {"any node"}
 
-    def ready_on() -> set[str]:
+    def _ready_on() -> set[str]:
         found = ctx.objects.list("Pod", namespace)
         return {one["spec"]["nodeName"] for one in found if condition(one, "Ready").get("status") == "True"}
 
     what = f"a Ready pod on each of {sorted(expected)}"
     ctx.wait(
-        lambda: ready_on() == expected,
+        lambda: _ready_on() == expected,
         60,
         what,
-        lambda: f"Ready on {sorted(ready_on())}; {parts.unready(ctx, namespace)}",
+        lambda: f"Ready on {sorted(_ready_on())}; {parts.unready(ctx, namespace)}",
     )
     return f"{len(expected)} of {len(expected)}: {', '.join(sorted(expected))}"
 
@@ -75,12 +75,12 @@ def stateful_set(ctx: Context) -> str:
     ctx.exec(namespace, "redis-0", ["redis-cli", "SET", "kept", namespace])
     ctx.objects.delete("Pod", "redis-0", namespace)
 
-    def another() -> str:
+    def _another() -> str:
         pod = ctx.objects.get("Pod", "redis-0", namespace)
         alive = pod["metadata"]["uid"] != first["metadata"]["uid"] and is_ready(pod)
         return ctx.exec(namespace, "redis-0", ["redis-cli", "--raw", "GET", "kept"]).strip() if alive else ""
 
-    kept = ctx.wait(another, 60, "redis-0 answers again", lambda: ctx.pod_state(namespace, "redis-0"))
+    kept = ctx.wait(_another, 60, "redis-0 answers again", lambda: ctx.pod_state(namespace, "redis-0"))
     if kept != namespace:
         raise CheckFailed(f"{namespace!r} was written, the new pod says {kept!r}")
     return f"redis-0 on {node} died and came back as another pod; the key still says {kept!r}"
@@ -128,11 +128,11 @@ def cron_job(ctx: Context) -> str:
     status = {"status": {"lastScheduleTime": f"{last:%Y-%m-%dT%H:%M:%SZ}"}}
     ctx.objects.patch("CronJob", "cron", status, namespace, sub="status")
 
-    def succeeded() -> Manifest | None:
+    def _succeeded() -> Manifest | None:
         jobs = ctx.objects.list("Job", namespace)
         return next((one for one in jobs if condition(one, "Complete").get("status") == "True"), None)
 
-    done = ctx.wait(succeeded, 90, "a Job of the CronJob succeeded", lambda: parts.unready(ctx, namespace))
+    done = ctx.wait(_succeeded, 90, "a Job of the CronJob succeeded", lambda: parts.unready(ctx, namespace))
     owner = done["metadata"]["ownerReferences"][0]
     return f"{owner['kind']} {owner['name']} ran {done['metadata']['name']}, which succeeded"
 

@@ -41,6 +41,7 @@ import re
 import shutil
 import sys
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pyk8s.node.plugins.module_utils import records
@@ -70,6 +71,7 @@ def main() -> None:
         "missing_commands": [name for name in module.params["commands"] if not shutil.which(name, path=SEARCH_PATH)],
         "placed": records.placed(),
         "installed": records.installed(),
+        **resolver(),
         "clock": time.time(),
     }
     module.exit_json(changed=False, machine=machine)
@@ -94,6 +96,24 @@ def addresses() -> list[str]:
     """Return the machine's own IPv4 addresses, from the kernel's routing table of local addresses."""
     found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", read("/proc/net/fib_trie"))
     return sorted(set(found))
+
+
+def resolver() -> dict[str, Any]:
+    """Return the resolver configuration that pods can use, and its name servers.
+
+    The stub of systemd-resolved listens on the machine's own loopback, where no pod reaches it; the file that it keeps
+    for others names the real servers: https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/
+    """
+    path = "/etc/resolv.conf"
+    behind = "/run/systemd/resolve/resolv.conf"
+    if "127.0.0.53" in name_servers(path) and os.path.exists(behind):
+        path = behind
+    return {"resolv_conf": path, "name_servers": name_servers(path)}
+
+
+def name_servers(path: str) -> list[str]:
+    """Return the addresses that a resolver configuration names."""
+    return re.findall(r"^\s*nameserver\s+(\S+)", read(path), re.MULTILINE)
 
 
 def listening() -> set[int]:

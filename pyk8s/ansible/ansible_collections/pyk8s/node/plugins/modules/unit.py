@@ -15,6 +15,8 @@ description:
   - When it does not become ready, the error carries the last ten lines of the unit's log.
   - A unit that runs something older is reported as changed by C(state=started), so that a handler can restart it,
     even where an earlier run was interrupted before its handlers.
+  - C(state=restarted) is skipped, without asking the machine, where C(state=started) found the unit fresh in this run;
+    a unit that was only just started is not restarted by the handler that it notifies.
 options:
   name:
     description: The unit, without C(.service).

@@ -1,0 +1,22 @@
+"""The controller's side of pyk8s.node.unit: no machine is asked to restart what this run found fresh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyk8s.ansible.support import ControllerAction
+
+
+class ActionModule(ControllerAction):
+    """Start a unit, or restart it where it is stale."""
+
+    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Run the module and keep as a fact whether the unit is stale; see the module's documentation."""
+        fact = f"stale_{self.arguments['name'].replace('-', '_')}"
+        restart = self.arguments.get("state") == "restarted"
+        if restart and task_vars.get("ansible_facts", {}).get(fact) is False:
+            return {"changed": False, "skipped": True, "skip_reason": "it runs what was last placed and installed"}
+        answer = self.module("unit", self.arguments, task_vars)
+        if not restart and "stale" in answer:
+            answer["ansible_facts"] = {fact: answer["stale"]}
+        return answer

@@ -1,0 +1,54 @@
+"""The controller's side of the unit module: only what is stale, or unknown, is asked to restart."""
+
+import types
+
+import pytest
+from ansible_collections.pyk8s.node.plugins.action.unit import ActionModule
+
+STALE = {"changed": True, "stale": True}
+FRESH = {"changed": True, "stale": False}
+
+
+@pytest.fixture
+def act(monkeypatch):
+    """Run the action with the node's answer and facts; return its result and the arguments that the node was given."""
+
+    def act(arguments, answer=None, facts=None):
+        asked = []
+
+        def module(self, name, given, task_vars):
+            asked.append((name, given))
+            return dict(answer or {})
+
+        monkeypatch.setattr(ActionModule, "module", module)
+        action = object.__new__(ActionModule)
+        action._task = types.SimpleNamespace(args=arguments)
+        return action.act({"ansible_facts": facts or {}}), asked
+
+    return act
+
+
+@pytest.mark.parametrize(("answer", "stale"), [(STALE, True), (FRESH, False)])
+def test_what_a_start_found_is_kept_as_a_fact(act, answer, stale):
+    arguments = {"name": "kube-proxy", "ready_url": "http://127.0.0.1:10256/healthz"}
+    result, asked = act(arguments, answer)
+    assert result == {**answer, "ansible_facts": {"stale_kube_proxy": stale}}
+    assert asked == [("unit", arguments)]
+
+
+def test_a_unit_that_was_found_fresh_is_not_asked_to_restart(act):
+    result, asked = act({"name": "kube-proxy", "state": "restarted"}, facts={"stale_kube_proxy": False})
+    assert (result["changed"], result["skipped"], asked) == (False, True, [])
+
+
+@pytest.mark.parametrize("facts", [{"stale_etcd": True}, {"stale_kubelet": False}, {}])
+def test_a_unit_that_is_stale_or_was_not_looked_at_is_asked_to_restart(act, facts):
+    arguments = {"name": "etcd", "state": "restarted"}
+    result, asked = act(arguments, {"changed": True, "stale": False}, facts)
+    assert result == {"changed": True, "stale": False}
+    assert asked == [("unit", arguments)]
+
+
+def test_a_start_that_failed_says_nothing_about_staleness(act):
+    failed = {"failed": True, "msg": "etcd is not ready after 90 s"}
+    assert act({"name": "etcd"}, failed, {})[0] == failed
