@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from pyk8s import artifacts
@@ -53,10 +54,7 @@ class ActionModule(ControllerAction):
         return self._push(wanted, archive_of(artifact), task_vars)
 
     def _push(self, wanted: dict[str, Any], archive: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        folder = self._make_tmp_path()
-        remote = self._connection._shell.join_path(folder, "binaries.tar")
-        try:
-            self._transfer_file(archive, remote)
-            return self.module("install", {**wanted, "archive": remote}, task_vars)
-        finally:
-            self._remove_tmp_path(folder)
+        """Send the archive and have it unpacked; the module checks every sum, and removes the archive."""
+        remote = f"/tmp/.pyk8s-{uuid.uuid4().hex}.tar"
+        self._transfer_file(archive, remote)
+        return self.module("install", {**wanted, "archive": remote}, task_vars)

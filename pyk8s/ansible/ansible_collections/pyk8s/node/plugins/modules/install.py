@@ -67,6 +67,7 @@ folder:
   type: str
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -109,6 +110,10 @@ def main() -> None:
         module.exit_json(**install(module.params, module.check_mode))
     except (OSError, InstallError, tarfile.TarError) as error:
         module.fail_json(msg=f"{module.params['component']} could not be installed: {error}")
+    finally:
+        if module.params["archive"] and not module.check_mode:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(module.params["archive"])
 
 
 def install(wanted: Wanted, check_mode: bool) -> dict[str, Any]:
