@@ -125,7 +125,7 @@ def _group_problems(members: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _stray(groups: Mapping[str, Iterable[str]]) -> list[str]:
-    """Name the hosts that are in some group but in none of ours; those in no group at all are nobody's business."""
+    """Name the hosts in none of our groups but in one that is called almost so; others, a bastion say, are not ours."""
     ours = {host for group in GROUPS for host in groups.get(group, ())}
     strays: dict[str, list[str]] = defaultdict(list)
     for group, hosts in groups.items():
@@ -137,9 +137,6 @@ def _stray(groups: Mapping[str, Iterable[str]]) -> list[str]:
         meant = [(group, near) for group in others if (near := _group_meant(group))]
         if meant:
             found.append(f"{host} is in the unknown group {meant[0][0]}: did you mean {meant[0][1]}?")
-        else:
-            known, where = f"{', '.join(GROUPS[:-1])} or {GROUPS[-1]}", ", ".join(others)
-            found.append(f"{host} is in none of the groups {known} (only in {where}): add it to one, or take it out")
     return found
 
 
