@@ -17,7 +17,7 @@ from pyk8s.verify.pods import is_ready
 from pyk8s.verify.registry import check
 
 COMPONENT = "kube-controller-manager"
-BEFORE_OTHERS = 95
+BEFORE_OTHERS = 125
 """A timeout, in seconds, that makes a check start early, before the other checks' namespaces queue up for deletion."""
 KEEP_ALL = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 
@@ -40,7 +40,7 @@ def replaces_pod(ctx: Context) -> str:
         now = _ready(ctx, namespace)
         return now if lost not in now and len(now) == 2 else None
 
-    now = ctx.wait(_replaced, 40, "two Ready pods again", lambda: _state(ctx, namespace))
+    now = ctx.wait(_replaced, 55, "two Ready pods again", lambda: _state(ctx, namespace))
     new = next(iter(set(now) - set(before)))
     return f"{before[lost]} replaced by {now[new]} in {time.monotonic() - began:.1f} s"
 
@@ -154,7 +154,7 @@ def garbage(ctx: Context) -> str:
         things = [*ctx.objects.list("ReplicaSet", namespace), *ctx.objects.list("Pod", namespace)]
         return [thing["metadata"]["name"] for thing in things]
 
-    ctx.wait(lambda: not _left(), 40, "dependents gone", lambda: f"still there: {', '.join(_left())}")
+    ctx.wait(lambda: not _left(), 100, "dependents gone", lambda: f"still there: {', '.join(_left())}")
     return f"ReplicaSet and pod gone {time.monotonic() - began:.1f} s after their Deployment"
 
 
@@ -174,7 +174,7 @@ def namespace_deletion(ctx: Context) -> str:
     def _now() -> str:
         return str((ctx.objects.find("Namespace", namespace) or {}).get("status"))
 
-    ctx.wait(lambda: ctx.objects.find("Namespace", namespace) is None, 40, f"namespace {namespace} gone", _now)
+    ctx.wait(lambda: ctx.objects.find("Namespace", namespace) is None, 100, f"namespace {namespace} gone", _now)
     return f"gone after {time.monotonic() - began:.1f} s"
 
 
@@ -190,6 +190,7 @@ def _deploy(ctx: Context, namespace: str, replicas: int, image: str = "") -> dic
     """Create the Deployment ``sample``, wait until it is whole, and return uid and name of its pods."""
     node = _node(ctx)
     pod = ctx.pod("sample", image, node=node) if image else parts.idle(ctx, "sample", node=node)
+    pod["spec"]["terminationGracePeriodSeconds"] = 0  # how soon a kubelet forgets a pod is not asked here
     ctx.apply(parts.workload("Deployment", "sample", pod, replicas=replicas, strategy=KEEP_ALL), namespace)
     return _wait_count(ctx, namespace, replicas)
 
@@ -215,7 +216,7 @@ def _wait_count(ctx: Context, namespace: str, wanted: int) -> dict[str, str]:
         ready = _ready(ctx, namespace)
         return ready if len(there) == len(ready) == wanted else None
 
-    return ctx.wait(_exact, 45, f"{wanted} Ready pods", lambda: _state(ctx, namespace))
+    return ctx.wait(_exact, 55, f"{wanted} Ready pods", lambda: _state(ctx, namespace))
 
 
 def _rolled_out(ctx: Context, namespace: str, image: str) -> float:

@@ -62,7 +62,7 @@ def daemon_set(ctx: Context) -> str:
     "workload-statefulset",
     component=WORKLOADS,
     title="A redis StatefulSet keeps its data over its pod's death",
-    timeout=100,
+    timeout=150,
 )
 def stateful_set(ctx: Context) -> str:
     """Write, delete the pod, read from the one that takes its place: another pod, the same name and volume."""
@@ -80,7 +80,7 @@ def stateful_set(ctx: Context) -> str:
         alive = pod["metadata"]["uid"] != first["metadata"]["uid"] and is_ready(pod)
         return ctx.exec(namespace, "redis-0", ["redis-cli", "--raw", "GET", "kept"]).strip() if alive else ""
 
-    kept = ctx.wait(_another, 60, "redis-0 answers again", lambda: ctx.pod_state(namespace, "redis-0"))
+    kept = ctx.wait(_another, 110, "redis-0 answers again", lambda: ctx.pod_state(namespace, "redis-0"))
     if kept != namespace:
         raise CheckFailed(f"{namespace!r} was written, the new pod says {kept!r}")
     return f"redis-0 on {node} died and came back as another pod; the key still says {kept!r}"
