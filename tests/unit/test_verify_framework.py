@@ -214,7 +214,11 @@ def test_ctrl_c_cleans_up_and_exits_130(fake: FakeApi) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         return ctx.wait(lambda: "", 30, "for ever")
 
-    report = run(fake, make(body))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started to ignore it
+    try:
+        report = run(fake, make(body))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert report.exit_code == 130
     assert fake.namespaces() == []
 
