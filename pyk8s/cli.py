@@ -1,4 +1,4 @@
-"""``pyk8s``: lab, artifacts, plan, verify, pki."""
+"""Kubernetes on bare Linux machines, and proof that it works: a lab to try it on, binaries, certificates, checks."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def machine_problems(
         found.append(
             f"the address {node.address} is not one of its own ({', '.join(machine['addresses'])}): correct node_ip"
         )
-    if cluster and cluster.minor >= 35 and machine["cgroup"] == 1 and fail_cgroup_v1:
+    if cluster and cluster.minor >= 31 and machine["cgroup"] == 1 and fail_cgroup_v1:
         found.append(
             f"it has cgroup v1, which Kubernetes {cluster.config.kubernetes_version} refuses: boot it with "
             "systemd.unified_cgroup_hierarchy=1, or set kubelet_fail_cgroup_v1: false"

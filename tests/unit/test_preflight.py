@@ -112,9 +112,12 @@ def test_the_apis_port_follows_the_key():
     assert "8443" in problems(wanted=cluster(api_port=8443), taken_ports=[8443])[0]
 
 
-@pytest.mark.parametrize("version", ["1.20.2", "1.34.1"])
-def test_cgroup_v1_is_fine_before_1_35(version):
-    assert problems(wanted=cluster(version), cgroup=1) == []
+def test_cgroup_v1_is_fine_before_kubelets_could_refuse_it():
+    assert problems(wanted=cluster("1.20.2"), cgroup=1) == []
+
+
+def test_cgroup_v1_is_refused_where_the_kubelet_would_refuse_it():
+    assert "cgroup v1" in problems(wanted=cluster("1.34.1"), cgroup=1)[0]
 
 
 def test_cgroup_v1_is_fine_where_the_kubelet_is_told_so():

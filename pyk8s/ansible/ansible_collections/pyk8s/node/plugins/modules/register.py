@@ -10,8 +10,8 @@ short_description: Create the Node objects of the inventory and learn their pod 
 version_added: 0.1.0
 author: the pyk8s authors
 description:
-  - Creates the Node object of each machine that will run a kubelet, where it does not exist, so that the
-    controller manager gives it a pod range before the kubelet starts; control planes that are not workers are tainted.
+  - Creates the Node object of each machine that will run a kubelet, where it does not exist, with a free pod range, so
+    that it is known before the kubelet starts; control planes that are not workers are tainted.
   - Keeps the role labels, which a kubelet may not set for itself (NodeRestriction).
 options: {}
 attributes:
