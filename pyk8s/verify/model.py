@@ -57,6 +57,62 @@ class Check:
 
 
 @dataclasses.dataclass(frozen=True)
+class Measure:
+    """How long something took, and how long it may take; both in seconds, ``bound`` 0 where there is none."""
+
+    what: str
+    seconds: float
+    bound: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """Something that was done to the cluster: from when until when, in seconds since the check began."""
+
+    what: str
+    at: float
+    until: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """Between two good answers of a probe: from when until when (seconds since the check began), and what was said."""
+
+    at: float
+    until: float
+    why: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.until - self.at
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """What one probe saw: how often it asked, how often in vain, and the gaps in which it got no good answer."""
+
+    name: str
+    asked: int
+    failed: int
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def longest(self) -> float:
+        """The longest gap in seconds, 0 without any."""
+        return max((gap.seconds for gap in self.gaps), default=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeline:
+    """What happened during a check of ``seconds``: what was done, and what the probes saw of it."""
+
+    seconds: float
+    marks: tuple[Mark, ...] = ()
+    tracks: tuple[Track, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """How one check ended: evidence, what was seen instead, or why it did not run."""
 
@@ -65,6 +121,8 @@ class Outcome:
     seconds: float
     detail: str
     expected: bool = False
+    measures: tuple[Measure, ...] = ()
+    timeline: Timeline | None = None
 
     @property
     def left_out(self) -> bool:
