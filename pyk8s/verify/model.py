@@ -149,6 +149,13 @@ class Report:
         return sum(outcome.left_out for outcome in self.outcomes)
 
     @property
+    def verdict(self) -> str:
+        """``proven``, ``not proven`` or ``interrupted``."""
+        if self.interrupted:
+            return "interrupted"
+        return "proven" if self.exit_code == 0 else "not proven"
+
+    @property
     def exit_code(self) -> int:
         """0 when something was proven, nothing failed and nothing that should run was left out; 130 after Ctrl-C."""
         if self.interrupted:
