@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,12 @@ from rich.markup import escape
 from pyk8s.cluster import inventory as inventories
 from pyk8s.cluster.model import Cluster
 from pyk8s.errors import Pyk8sError
-from pyk8s.verify import registry, report_json, report_junit, report_terminal
+from pyk8s.verify import registry, report_html, report_json, report_junit, report_terminal
 from pyk8s.verify.model import Check, Report
 from pyk8s.verify.runner import Runner
 from pyk8s.verify.session import Session
+
+FORMS = {"json": report_json.to_text, "junit": report_junit.to_text, "html": report_html.to_text}
 
 
 def verify(
@@ -24,6 +27,7 @@ def verify(
     check: Annotated[list[str] | None, typer.Option(help="Only the check of this name; may be repeated")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there as JSON")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the report there as JUnit XML")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report there as a page for people")] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option(help="Prove the cluster behind this file; alone, leaves out what needs the nodes")
     ] = None,
@@ -37,7 +41,7 @@ def verify(
         _list(console, checks)
         return
     cluster = None if kubeconfig and not inventory else inventories.load(inventory)
-    targets = _targets(json_file, junit, cluster)
+    targets = _targets({"json": json_file, "junit": junit, "html": html}, cluster)
     session = Session(_kubeconfig(kubeconfig, cluster), cluster)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -48,6 +52,7 @@ def verify(
         session.close()
     report_terminal.summary(console, report)
     _write(targets, report)
+    _point(console, targets)
     raise typer.Exit(report.exit_code)
 
 
@@ -59,10 +64,10 @@ def _kubeconfig(given: Path | None, cluster: Cluster | None) -> Path:
     return cluster.directory / "admin.kubeconfig"
 
 
-def _targets(json_file: Path | None, junit: Path | None, cluster: Cluster | None) -> list[tuple[Path, str]]:
-    targets = [(path, form) for path, form in ((json_file, "json"), (junit, "junit")) if path]
+def _targets(asked: Mapping[str, Path | None], cluster: Cluster | None) -> list[tuple[Path, str]]:
+    targets = [(path, form) for form, path in asked.items() if path]
     if cluster:
-        targets.append((cluster.directory / "reports" / "verify.json", "json"))
+        targets += [(cluster.directory / "reports" / f"verify.{form}", form) for form in ("json", "html")]
     for path, _form in targets:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,11 +78,17 @@ def _targets(json_file: Path | None, junit: Path | None, cluster: Cluster | None
 
 def _write(targets: list[tuple[Path, str]], report: Report) -> None:
     for path, form in targets:
-        text = report_json.to_text(report) if form == "json" else report_junit.to_text(report)
         try:
-            path.write_text(text, encoding="utf-8")
+            path.write_text(FORMS[form](report), encoding="utf-8")
         except OSError as error:
             raise Pyk8sError(f"the report cannot be written to {path}", str(error)) from error
+
+
+def _point(console: Console, targets: list[tuple[Path, str]]) -> None:
+    """Say where the page is: the one that was asked for, else the cluster's own."""
+    pages = [path for path, form in targets if form == "html"]
+    if pages:
+        console.print(f"report: {escape(str(pages[0]))}", soft_wrap=True, highlight=False)
 
 
 def _list(console: Console, checks: tuple[Check, ...]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
-from pyk8s.verify.model import Outcome, Report
+from pyk8s.verify.model import Outcome, Report, Timeline, Track
 
 
 def to_dict(report: Report) -> dict[str, Any]:
@@ -31,4 +32,24 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status.value,
         "seconds": outcome.seconds,
         "detail": outcome.detail,
+        "measures": [dataclasses.asdict(measure) for measure in outcome.measures],
+        "timeline": _timeline(outcome.timeline) if outcome.timeline else None,
+    }
+
+
+def _timeline(timeline: Timeline) -> dict[str, Any]:
+    return {
+        "seconds": timeline.seconds,
+        "marks": [dataclasses.asdict(mark) for mark in timeline.marks],
+        "tracks": [_track(track) for track in timeline.tracks],
+    }
+
+
+def _track(track: Track) -> dict[str, Any]:
+    return {
+        "name": track.name,
+        "asked": track.asked,
+        "failed": track.failed,
+        "longest": round(track.longest, 3),
+        "gaps": [dataclasses.asdict(gap) for gap in track.gaps],
     }

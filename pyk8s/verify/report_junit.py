@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from pyk8s.verify.model import Outcome, Report, Status
+from pyk8s.verify.model import Outcome, Report, Status, Timeline
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot carry (section 2.2), control characters of terminals among them."""
@@ -42,11 +42,33 @@ def _sums(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _case(suite: ET.Element, outcome: Outcome) -> None:
-    check, detail = outcome.check, NOT_IN_XML.sub("?", outcome.detail)
+    check, detail = outcome.check, _text(outcome.detail)
     case = ET.SubElement(suite, "testcase", classname=check.component, name=check.name, time=f"{outcome.seconds:.3f}")
-    if outcome.status is Status.PASSED:
-        ET.SubElement(case, "system-out").text = detail
-    elif outcome.status is Status.SKIPPED:
+    if outcome.measures:
+        properties = ET.SubElement(case, "properties")
+        for measure in outcome.measures:
+            name = f"measured: {_text(measure.what)}"
+            ET.SubElement(properties, "property", name=name, value=f"{measure.seconds:.3f}")
+    said = [detail] if outcome.status is Status.PASSED else []
+    if outcome.status is Status.SKIPPED:
         ET.SubElement(case, "skipped", message=detail)
-    else:
+    elif outcome.status is Status.FAILED:
         ET.SubElement(case, "failure", message=check.title).text = detail
+    if outcome.timeline:
+        said += [_text(line) for line in _lines(outcome.timeline)]
+    if said:
+        ET.SubElement(case, "system-out").text = "\n".join(said)
+
+
+def _lines(timeline: Timeline) -> Iterator[str]:
+    """A timeline as lines of text."""
+    for mark in timeline.marks:
+        yield f"{mark.at:.2f} s to {mark.until:.2f} s: {mark.what}"
+    for track in timeline.tracks:
+        yield f"{track.name}: asked {track.asked} times, {track.failed} in vain, longest gap {track.longest:.2f} s"
+        for gap in track.gaps:
+            yield f"  no good answer from {gap.at:.2f} s to {gap.until:.2f} s: {gap.why or 'nothing was said'}"
+
+
+def _text(said: str) -> str:
+    return NOT_IN_XML.sub("?", said)

@@ -14,6 +14,7 @@ from rich.table import Table
 from pyk8s.verify.model import Check, Outcome, Report, Status
 
 MARKS = {Status.PASSED: ("✓", "green"), Status.FAILED: ("✗", "red"), Status.SKIPPED: ("-", "yellow")}
+COLOURS = {"proven": "green", "not proven": "red", "interrupted": "yellow"}
 
 
 class Live:
@@ -64,7 +65,7 @@ def line(outcome: Outcome) -> str:
 
 
 def summary(console: Console, report: Report) -> None:
-    """Print the table (on a terminal), then what failed, what was left out, and the counts."""
+    """Print the table (on a terminal), then what failed, what was left out, what was measured, and the counts."""
     if console.is_terminal:
         console.print(_table(report))
     for outcome in report.outcomes:
@@ -73,6 +74,8 @@ def summary(console: Console, report: Report) -> None:
             console.print(f"[red]✗ {outcome.check.name}[/]: {told}", soft_wrap=True, highlight=False)
         elif outcome.left_out:
             console.print(f"[yellow]- {outcome.check.name} was left out[/]: {escape(outcome.detail)}", soft_wrap=True)
+    if any(outcome.measures for outcome in report.outcomes):
+        console.print(_measures(report))
     for warning in report.warnings:
         console.print(f"[yellow]warning[/]: {escape(warning)}", soft_wrap=True, highlight=False)
     console.print(_verdict(report), soft_wrap=True, highlight=False)
@@ -91,6 +94,19 @@ def _table(report: Report) -> Table:
     return table
 
 
+def _measures(report: Report) -> Table:
+    table = Table("check", "what", box=None, pad_edge=False)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("bound", justify="right", no_wrap=True)
+    for outcome in report.outcomes:
+        for measure in outcome.measures:
+            over = 0 < measure.bound < measure.seconds
+            took = f"[red]over {measure.seconds:.2f} s[/]" if over else f"{measure.seconds:.2f} s"
+            bound = f"{measure.bound:.2f} s" if measure.bound else ""
+            table.add_row(outcome.check.name, escape(measure.what), took, bound)
+    return table
+
+
 def _verdict(report: Report) -> str:
     passed, failed, skipped = (report.count(status) for status in (Status.PASSED, Status.FAILED, Status.SKIPPED))
     counts = f"{passed} passed, {failed} failed, {skipped} skipped"
@@ -98,6 +114,4 @@ def _verdict(report: Report) -> str:
         counts += f" ({report.left_out} of them should have run)"
     where = f"{report.cluster['name']} {report.cluster['version']}"
     text = f"{where}: {counts} in {report.cluster['seconds']:.1f} s"
-    if report.interrupted:
-        return f"[yellow]interrupted[/] {text}"
-    return f"[green]proven[/] {text}" if report.exit_code == 0 else f"[red]not proven[/] {text}"
+    return f"[{COLOURS[report.verdict]}]{report.verdict}[/] {text}"

@@ -17,6 +17,7 @@ from pyk8s.errors import Pyk8sError
 from pyk8s.verify import registry, report_json, report_junit, report_terminal
 from pyk8s.verify.cli import verify
 from pyk8s.verify.model import Check, Outcome, Report, Status
+from tests.sample_report import fault
 
 CLUSTER = {"name": "lab", "version": "v1.20.2", "started": "2026-01-01T00:00:00+00:00", "seconds": 3.2}
 app = typer.Typer()
@@ -49,6 +50,8 @@ def test_the_json_report_lists_checks_beside_the_cluster(report: Report) -> None
         "status": "passed",
         "seconds": 1.25,
         "detail": "3 of 3",
+        "measures": [],
+        "timeline": None,
     }
     assert [one["status"] for one in told["checks"]] == ["passed", "failed", "skipped", "skipped"]
 
@@ -76,6 +79,49 @@ def test_the_terminal_says_aloud_what_failed_and_what_was_left_out(report: Repor
     assert "dns" not in text
     assert "warning: a namespace is still there" in text
     assert "not proven lab v1.20.2: 1 passed, 1 failed, 2 skipped (1 of them should have run) in 3.2 s" in text
+
+
+def test_the_json_report_holds_measures_and_timelines() -> None:
+    told = json.loads(report_json.to_text(Report((fault(0),), CLUSTER)))["checks"][0]
+    assert told["measures"][:2] == [
+        {"what": "longest time without a write", "seconds": 3.4, "bound": 10},
+        {"what": "until all was well again", "seconds": 18.31, "bound": 60},
+    ]
+    assert told["timeline"]["seconds"] == 44.0
+    assert told["timeline"]["marks"] == [{"what": "kube-apiserver on cp1 stopped", "at": 5.0, "until": 30.0}]
+    assert told["timeline"]["tracks"][1] == {
+        "name": "read from cp1",
+        "asked": 440,
+        "failed": 249,
+        "longest": 26.3,
+        "gaps": [{"at": 5.1, "until": 31.4, "why": "connect: connection refused"}],
+    }
+
+
+@pytest.mark.parametrize("longest", [3.4, 12.4])
+def test_the_junit_report_holds_measures_as_properties_and_timelines_as_lines(longest: float) -> None:
+    case = ET.fromstring(report_junit.to_text(Report((fault(0, longest=longest),), CLUSTER))).find(".//testcase")
+    assert case is not None
+    properties = {one.get("name"): one.get("value") for one in case.iter("property")}
+    assert properties["measured: until all was well again"] == "18.310"
+    assert properties["measured: longest time without a write"] == f"{longest:.3f}"
+    lines = case.findtext("system-out", "").splitlines()
+    assert "5.00 s to 30.00 s: kube-apiserver on cp1 stopped" in lines
+    assert "read from cp1: asked 440 times, 249 in vain, longest gap 26.30 s" in lines
+    assert "  no good answer from 5.10 s to 31.40 s: connect: connection refused" in lines
+    assert (case.find("failure") is None) is (longest < 10)
+
+
+def test_the_terminal_prints_what_was_measured_and_what_was_over_its_bound(report: Report) -> None:
+    out = io.StringIO()
+    report_terminal.summary(Console(file=out, width=120), Report((fault(1, longest=12.4),), CLUSTER))
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert "check what measured bound" in lines
+    assert "fault-1 longest time without a write over 12.40 s 10.00 s" in lines
+    assert "fault-1 until the unit ran again 3.20 s" in lines
+    out = io.StringIO()
+    report_terminal.summary(Console(file=out, width=120), report)
+    assert "measured" not in out.getvalue()
 
 
 def test_on_a_terminal_the_table_has_a_row_for_every_check(report: Report) -> None:
@@ -116,9 +162,9 @@ def test_the_command_lists_checks_without_a_cluster() -> None:
 def test_the_command_proves_a_cluster_by_its_kubeconfig_alone(tmp_path: Path, ready: bool, code: int) -> None:
     with serve(tmp_path) as fake:
         fake.add_node("w1", ready=ready)
-        files = {form: tmp_path / "out" / f"verify.{form}" for form in ("json", "junit")}
+        files = {form: tmp_path / "out" / f"verify.{form}" for form in ("json", "junit", "html")}
         words = ["--kubeconfig", str(fake.kubeconfig), "--check", "nodes-ready"]
-        words += ["--json", str(files["json"]), "--junit", str(files["junit"])]
+        words += ["--json", str(files["json"]), "--junit", str(files["junit"]), "--html", str(files["html"])]
         result = CliRunner().invoke(app, words)
     assert result.exit_code == code, result.output
     told = json.loads(files["json"].read_text())
@@ -135,6 +181,8 @@ def test_the_command_proves_a_cluster_by_its_kubeconfig_alone(tmp_path: Path, re
             "ready": ready,
         }
     ]
+    assert ("Not proven" in files["html"].read_text()) is (code == 1)
+    assert f"report: {files['html']}" in result.output.splitlines()
     assert ET.parse(files["junit"]).getroot().get("tests") == "1"
 
 
