@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup cluster test lint unit molecule e2e bench clean
+.PHONY: help setup cluster test lint unit browser molecule e2e bench clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,13 +25,17 @@ cluster: setup ## Bring up the lab, install Kubernetes with site.yml, prove it
 	pyk8s verify
 	pyk8s lab reach
 
-test: lint unit molecule e2e ## Everything CI runs
+test: lint unit browser molecule e2e ## Everything CI runs
 
 lint: setup ## Style, types, Ansible's production profile, budgets
 	bin/lint
 
 unit: setup ## Unit and golden tests
 	pytest tests/unit tests/golden
+
+browser: setup ## The HTML report in headless Chromium
+	bin/browser
+	pytest tests/browser
 
 molecule: setup ## The roles in Docker: all in one node, three etcd members
 	bin/molecule-all
