@@ -73,6 +73,16 @@ def test_a_check_that_returns_evidence_passes(fake: FakeApi) -> None:
     assert report.exit_code == 0
 
 
+def test_with_an_inventory_the_report_says_which_nodes_are_etcd_members(fake: FakeApi) -> None:
+    for name in ("cp1", "w1"):
+        fake.add_node(name)
+    with_inventory, alone = (run(fake, cluster=cluster).cluster for cluster in (inventory(1), None))
+    assert with_inventory["etcd"] == ["cp1"]
+    assert {node["name"]: node["etcd"] for node in with_inventory["nodes"]} == {"cp1": True, "w1": False}
+    assert "etcd" not in alone
+    assert all("etcd" not in node for node in alone["nodes"])
+
+
 @pytest.mark.parametrize(
     ("error", "detail"),
     [

@@ -13,10 +13,15 @@ from fake_api import serve
 from rich.console import Console
 from typer.testing import CliRunner
 
+from pyk8s import paths
+from pyk8s.cluster import inventory as inventories
+from pyk8s.cluster.config import ClusterConfig
+from pyk8s.cluster.model import Cluster
 from pyk8s.errors import Pyk8sError
 from pyk8s.verify import registry, report_json, report_junit, report_terminal
 from pyk8s.verify.cli import verify
 from pyk8s.verify.model import Check, Outcome, Report, Status
+from pyk8s.verify.runner import Runner
 from tests.sample_report import fault
 
 CLUSTER = {"name": "lab", "version": "v1.20.2", "started": "2026-01-01T00:00:00+00:00", "seconds": 3.2}
@@ -184,6 +189,24 @@ def test_the_command_proves_a_cluster_by_its_kubeconfig_alone(tmp_path: Path, re
     assert ("Not proven" in files["html"].read_text()) is (code == 1)
     assert f"report: {files['html']}" in result.output.splitlines()
     assert ET.parse(files["junit"]).getroot().get("tests") == "1"
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_with_an_inventory_the_cluster_keeps_its_report_also_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    monkeypatch.setattr(paths, "cluster_dir", lambda name: tmp_path / name)
+    cluster = Cluster(ClusterConfig(kubernetes_version="1.20.2", cluster_name="mine"), ())
+    monkeypatch.setattr(inventories, "load", lambda path: cluster)
+    monkeypatch.setattr(Runner, "run", lambda self, checks: Report((fault(0),), CLUSTER, interrupted=interrupted))
+    with serve(tmp_path) as fake:
+        words = ["--kubeconfig", str(fake.kubeconfig), "--inventory", str(tmp_path)]
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == (130 if interrupted else 0), result.output
+    reports = tmp_path / "mine" / "reports"
+    assert json.loads((reports / "verify.json").read_text())["ok"] is not interrupted
+    assert ("Interrupted" in (reports / "verify.html").read_text()) is interrupted
+    assert result.output.splitlines()[-1] == f"report: {reports / 'verify.html'}"
 
 
 def test_names_of_checks_say_their_component() -> None:
