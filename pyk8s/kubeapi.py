@@ -14,6 +14,8 @@ from pyk8s.cluster.model import Cluster
 from pyk8s.errors import Pyk8sError
 
 FIELD_MANAGER = "pyk8s"
+CONNECT_SECONDS = 3
+RETRY_SECONDS = 10
 
 
 class KubeApi:
@@ -23,20 +25,25 @@ class KubeApi:
         pki = directory or cluster.directory / "pki"
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "super-admin.crt", pki / "super-admin.key")
-        self._http = httpx.Client(base_url=cluster.api_url, verify=context, timeout=30)
+        self._bases = list(cluster.api_urls)
+        self._http = httpx.Client(verify=context, timeout=httpx.Timeout(30, connect=CONNECT_SECONDS))
         self._resources: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Make one call; connection errors are retried for ten seconds. Raises Pyk8sError when it stays unreachable."""
-        deadline = time.monotonic() + 10
+        """Make one call; where one way to the API does not answer the others are tried, for ten seconds.
+
+        Raises Pyk8sError when it stays unreachable.
+        """
+        deadline = time.monotonic() + RETRY_SECONDS
         while True:
             try:
-                return self._http.request(method, path, **options)
+                return self._http.request(method, self._bases[0] + path, **options)
             except httpx.TransportError as error:
                 if time.monotonic() > deadline:
-                    where = f"the API at {self._http.base_url} does not answer"
+                    where = f"the API at {', '.join(sorted(self._bases))} does not answer"
                     raise Pyk8sError(where, str(error), "fab health says which part is down") from error
-                time.sleep(0.5)
+                self._bases.append(self._bases.pop(0))
+                time.sleep(0.5 / len(self._bases))
 
     def get(self, path: str) -> dict[str, Any] | None:
         """Return an object, None when it does not exist."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SUPPORTED_MINORS = (20, 34, 35, 36)
-RESERVED_PORTS = frozenset({2379, 2380, 2381, 7443, 7444, 10248, 10249, 10250, 10256, 10257, 10259})
+RESERVED_PORTS = frozenset({2378, 2379, 2380, 2381, 7443, 7444, 10248, 10249, 10250, 10256, 10257, 10259})
 """Ports of etcd, of each node's haproxy, kubelet and kube-proxy, and of controller manager and scheduler."""
 DNS_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
@@ -39,6 +39,16 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    if value and ipaddress.ip_address(value).version != 4:
+        raise ValueError(f"{value} is not an IPv4 address; IPv6 is not supported yet")
+    return value
+
+
+def _is_address(value: str) -> bool:
+    return bool(re.fullmatch(r"[0-9.]+", value))
+
+
 def _audit(value: str) -> str:
     if value not in {"metadata", "none"} and not Path(value).is_file():
         raise ValueError(
@@ -64,6 +74,7 @@ class ClusterConfig(BaseModel):
     service_cidr: Network = "10.96.0.0/16"
     cluster_domain: Annotated[str, AfterValidator(_endpoint)] = "cluster.local"
     api_endpoint: Annotated[str, AfterValidator(_endpoint)] = ""
+    api_virtual_ip: Annotated[str, AfterValidator(_address)] = ""
     api_port: Annotated[int, Field(ge=1024, le=65535)] = 6443
     failure_detection: Literal["default", "fast"] = "default"
     artifact_source: Literal["auto", "upstream", "mirror", "debian"] = "auto"
@@ -90,6 +101,11 @@ class ClusterConfig(BaseModel):
         found = []
         if self.api_port in RESERVED_PORTS:
             found.append(f"api_port {self.api_port} is the port of another component: use 6443 or another that is free")
+        if self.api_virtual_ip and _is_address(self.api_endpoint) and self.api_endpoint != self.api_virtual_ip:
+            found.append(
+                f"api_endpoint {self.api_endpoint} is another address than api_virtual_ip {self.api_virtual_ip}: "
+                "leave api_endpoint out, or give it a name that resolves to api_virtual_ip"
+            )
         if self.container_runtime != "containerd":
             found.append(f"container_runtime {self.container_runtime} has no role yet: use containerd")
         if self.kube_proxy_mode == "ipvs":

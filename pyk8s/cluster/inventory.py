@@ -223,10 +223,16 @@ def _network_problems(config: ClusterConfig, bad_keys: frozenset[str], nodes: tu
     problems = []
     if pods and services and pods.overlaps(services):
         problems.append(f"pod_cidr {pods} and service_cidr {services} overlap")
+    virtual = config.api_virtual_ip
     for node in nodes:
+        if virtual and node.address == virtual:
+            problems.append(f"api_virtual_ip {virtual} is the address of {node.name}: give it one that no machine has")
         for key, network in ranges.items():
             if _is_ipv4(node.address) and ipaddress.ip_address(node.address) in network:
                 problems.append(f"{node.name}: its address {node.address} lies in {key} {network}")
+    for key, network in ranges.items():
+        if virtual and ipaddress.ip_address(virtual) in network:
+            problems.append(f"api_virtual_ip {virtual} lies in {key} {network}")
     if services and services.num_addresses < 16:
         problems.append(f"service_cidr {services} is too small: it must hold at least 16 addresses")
     if services and services.prefixlen < WIDEST_SERVICES:

@@ -11,6 +11,8 @@ from pyk8s.cluster.config import ClusterConfig
 
 LOCAL_API_PORT = 7443
 """Where every node's own haproxy listens, on 127.0.0.1, for the API of all control planes."""
+LOCAL_ETCD_PORT = 2378
+"""Where a control plane's own haproxy listens, on 127.0.0.1, for etcd's members."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,12 +118,22 @@ class Cluster:
     @property
     def api_host(self) -> str:
         """The name or address that clients outside use; the first control plane where none is given."""
-        return self.config.api_endpoint or self.control_plane[0].address
+        return self.config.api_endpoint or self.config.api_virtual_ip or self.control_plane[0].address
 
     @property
     def api_url(self) -> str:
         """The API as clients outside reach it."""
-        return f"https://{self.api_host}:{self.config.api_port}"
+        return self.api_url_of(self.api_host)
+
+    @property
+    def api_urls(self) -> tuple[str, ...]:
+        """Every way to the API, the clients' own first: no control plane is special, the first one may be down."""
+        hosts = (self.api_host, *(node.address for node in self.control_plane))
+        return tuple(dict.fromkeys(self.api_url_of(host) for host in hosts))
+
+    def api_url_of(self, host: str) -> str:
+        """The API at one host."""
+        return f"https://{host}:{self.config.api_port}"
 
     @property
     def local_api_url(self) -> str:
@@ -134,9 +146,29 @@ class Cluster:
         return LOCAL_API_PORT
 
     @property
+    def local_etcd_port(self) -> int:
+        """The port of a control plane's own haproxy before etcd."""
+        return LOCAL_ETCD_PORT
+
+    def backends(self, node: Node) -> tuple[str, ...]:
+        """What a node's own haproxy leads to: every apiserver and, on a control plane, every etcd member."""
+        etcd = self.etcd if node.is_control_plane else ()
+        return (*(f"kube-apiservers/{one.name}" for one in self.control_plane), *(f"etcd/{one.name}" for one in etcd))
+
+    @property
     def etcd_endpoints(self) -> tuple[str, ...]:
         """Client URLs of all members."""
         return tuple(f"https://{node.address}:2379" for node in self.etcd)
+
+    @property
+    def etcd_quorum(self) -> int:
+        """How many members must agree: more than half."""
+        return len(self.etcd) // 2 + 1
+
+    @property
+    def virtual_router_id(self) -> int:
+        """What tells the virtual IP's VRRP packets from those of others on the network: its last octet (1 to 255)."""
+        return max(1, ipaddress.IPv4Address(self.config.api_virtual_ip).packed[3])
 
     @property
     def etcd_initial_cluster(self) -> str:

@@ -16,6 +16,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pyk8s.cluster.model import Cluster, Node
+from pyk8s.endpoints import answering
 from pyk8s.errors import Pyk8sError
 from pyk8s.health import components
 from pyk8s.ssh import Shell
@@ -81,6 +82,7 @@ def of_api(cluster: Cluster) -> tuple[NodeStatus, ...]:
     settings = client.Configuration()
     path = str(admin_kubeconfig(cluster))
     config.load_kube_config(path, client_configuration=settings)  # type: ignore[no-untyped-call]
+    settings.host = answering(cluster, settings.host)
     settings.retries = False
     with client.ApiClient(settings) as api:
         try:

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, cast
 
 import websocket
 from kubernetes import client, config
@@ -17,11 +19,13 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pyk8s.cluster.model import Cluster, Node
+from pyk8s.endpoints import answering
 from pyk8s.errors import Pyk8sError
 from pyk8s.ssh import Shell
 from pyk8s.verify.model import CheckSkipped
 from pyk8s.verify.objects import Objects, reason
 
+T = TypeVar("T")
 CONNECTIONS = 32
 EXEC_SECONDS = 20
 LABEL = "pyk8s.io/verify"
@@ -39,7 +43,10 @@ class Session:
         self.namespaces: set[str] = set()
         self.warnings: list[str] = []
         self._shells: dict[str, Shell] = {}
+        self._shared: dict[str, object] = {}
+        self._at_end: list[Callable[[], object]] = []
         self._lock = threading.Lock()
+        self._sharing = threading.RLock()
         self.api = self._client()
         self.server_version = self._server_version()
         self.minor = _minor(self.server_version)
@@ -52,6 +59,25 @@ class Session:
         known = self.cluster.node(node) if isinstance(node, str) else node
         with self._lock:
             return self._shells.setdefault(known.name, Shell(known.ssh))
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """Return what all checks of the run share under a key, made by the first that asks for it."""
+        with self._sharing:
+            if key not in self._shared:
+                self._shared[key] = make()
+            return cast("T", self._shared[key])
+
+    def at_end(self, undo: Callable[[], object]) -> None:
+        """Have something called when all checks have ended; last in, first out."""
+        self._at_end.append(undo)
+
+    def end(self) -> None:
+        """Undo what was shared; what cannot be undone becomes a warning."""
+        while self._at_end:
+            try:
+                self._at_end.pop()()
+            except (ApiException, HTTPError, Pyk8sError, OSError) as error:
+                self.warn(f"what the checks shared could not be cleaned up: {reason(error)}")
 
     def warn(self, text: str) -> None:
         """Remember something to be said aloud at the end."""
@@ -106,6 +132,10 @@ class Session:
             config.load_kube_config(str(self.kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
         except (config.ConfigException, ValueError, TypeError, KeyError) as error:
             raise Pyk8sError(f"the kubeconfig {self.kubeconfig} cannot be used", str(error)) from error
+        if self.cluster:
+            own, settings.host = settings.host, answering(self.cluster, settings.host)
+            if settings.host != own:
+                self.warn(f"the API at {own} does not answer: asked at {settings.host} instead")
         settings.connection_pool_maxsize = CONNECTIONS
         settings.client_side_validation = False
         settings.retries = 1

@@ -66,9 +66,38 @@ def server():
 @pytest.fixture
 def api(server):
     made = object.__new__(KubeApi)
-    made._http = httpx.Client(base_url="https://api.test:6443", transport=httpx.MockTransport(server))
+    made._http = httpx.Client(transport=httpx.MockTransport(server))
+    made._bases = ["https://api.test:6443"]
     made._resources = {}
     return made
+
+
+def test_where_one_way_to_the_api_is_dead_the_next_is_taken_and_kept(api, server):
+    asked = []
+
+    def _half_dead(request):
+        asked.append(request.url.host)
+        if request.url.host == "dead.test":
+            raise httpx.ConnectError("no route to host")
+        return server(request)
+
+    api._http = httpx.Client(transport=httpx.MockTransport(_half_dead))
+    api._bases = ["https://dead.test:6443", "https://api.test:6443"]
+    assert api.apply(CONFIG_MAP) is True
+    assert asked[:2] == ["dead.test", "api.test"]
+    assert asked.count("dead.test") == 1
+
+
+def test_an_api_that_no_way_leads_to_is_an_error_that_names_them_all(api, monkeypatch):
+    monkeypatch.setattr("pyk8s.kubeapi.RETRY_SECONDS", 0.1)
+
+    def _dead(request):
+        raise httpx.ConnectError("no route to host")
+
+    api._http = httpx.Client(transport=httpx.MockTransport(_dead))
+    api._bases = ["https://one.test:6443", "https://two.test:6443"]
+    with pytest.raises(Pyk8sError, match=r"one.test:6443, https://two.test:6443 does not answer(\n|.)*no route"):
+        api.get(PATH)
 
 
 def test_what_is_not_there_yet_is_created_and_counts_as_changed(api, server):
