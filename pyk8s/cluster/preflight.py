@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from pyk8s.artifacts.catalog import ARCHITECTURES, machine_arch
-from pyk8s.cluster.model import LOCAL_API_PORT, Cluster, Node
+from pyk8s.cluster.model import LOCAL_API_PORT, LOCAL_ETCD_PORT, Cluster, Node
 
 MEMORY_MIB = {"control plane": 1700, "worker": 700}
 """The least memory; kubeadm asks the same 1700 MiB of a control plane."""
@@ -39,6 +40,38 @@ def machine_problems(
     return [f"{host}: {problem}" for problem in found]
 
 
+@dataclasses.dataclass(frozen=True)
+class Down:
+    """The machines that a run leaves out because they are down, with the reason, or ``problems`` why it cannot."""
+
+    left_out: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+
+
+def without_the_dead(probes: Mapping[str, Mapping[str, Any]], cluster: Cluster | None) -> Down:
+    """Say whether the machines that SSH does not reach may be left out of a run, given every host's probe.
+
+    They may where the cluster stands already, and without them a control plane and a majority of etcd's members are
+    left. A first installation wants every machine.
+    """
+    down = {host: _silence(probe) for host, probe in probes.items() if probe.get("unreachable")}
+    found = [probe["machine"] for probe in probes.values() if probe.get("machine")]
+    if not down or cluster is None or not any("kubelet" in machine["placed"] for machine in found):
+        return Down({}, tuple(f"{host}: {why}" for host, why in down.items()))
+    problems = []
+    if all(node.name in down for node in cluster.control_plane if node.name in probes):
+        problems.append("no control plane is reached, and without one nothing can be done")
+    members = [node.name for node in cluster.etcd if node.name not in down]
+    if len(members) < cluster.etcd_quorum:
+        problems.append(
+            f"etcd has lost its majority: {len(members)} of {len(cluster.etcd)} members are reached, "
+            f"{cluster.etcd_quorum} are needed"
+        )
+    if problems:
+        return Down({}, (*(f"{host}: {why}" for host, why in down.items()), *problems))
+    return Down(down)
+
+
 def _silence(probe: Mapping[str, Any]) -> str:
     """Say why a probe brought nothing: no way to the machine, or what failed there."""
     reason = next(iter(str(probe.get("msg") or "").strip().splitlines()), "")
@@ -60,7 +93,7 @@ def _wanted_ports(node: Node | None, cluster: Cluster | None) -> set[int]:
     if not node or not cluster:
         return set()
     etcd = {2379, 2380, 2381} if node.is_etcd else set()
-    front = {cluster.config.api_port, 10257, 10259} if node.is_control_plane else set()
+    front = {cluster.config.api_port, LOCAL_ETCD_PORT, 10257, 10259} if node.is_control_plane else set()
     return etcd | front | ({LOCAL_API_PORT, 7444, 10248, 10249, 10250, 10256} if node.runs_kubelet else set())
 
 

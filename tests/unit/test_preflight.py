@@ -4,7 +4,7 @@ import pytest
 
 from pyk8s.cluster.config import ClusterConfig
 from pyk8s.cluster.model import Cluster, Node, SshTarget
-from pyk8s.cluster.preflight import CLOCK_SECONDS, FREE_MIB, MEMORY_MIB, machine_problems
+from pyk8s.cluster.preflight import CLOCK_SECONDS, FREE_MIB, MEMORY_MIB, machine_problems, without_the_dead
 
 NOW = 1_700_000_000.0
 CP = Node("cp1", "192.0.2.11", frozenset({"control_plane", "etcd"}), SshTarget("192.0.2.11"))
@@ -133,3 +133,44 @@ def test_all_that_is_wrong_with_a_machine_is_named_at_once():
 def test_a_machine_is_looked_at_even_when_the_inventory_is_refused():
     found = machine_problems("cp1", {"machine": FIT | {"init": "runit"}}, None, now=NOW)
     assert found == ["cp1: its init is runit, not systemd"]
+
+
+ALIVE = {"machine": FIT | {"placed": {"kubelet": "digest"}}}
+BARE = {"machine": FIT | {"placed": {}}}
+DEAD = {"unreachable": True, "msg": "no route to host"}
+
+
+def three_and_one():
+    front = [
+        Node(f"cp{n}", f"192.0.2.1{n}", frozenset({"control_plane", "etcd"}), SshTarget(f"192.0.2.1{n}"))
+        for n in (1, 2, 3)
+    ]
+    return Cluster(ClusterConfig(kubernetes_version="1.36.4"), (*front, WORKER))
+
+
+@pytest.mark.parametrize("dead", ["cp1", "cp2", "w1"])
+def test_any_one_machine_of_a_standing_cluster_may_be_down(dead):
+    probes = {node.name: DEAD if node.name == dead else ALIVE for node in three_and_one().nodes}
+    found = without_the_dead(probes, three_and_one())
+    assert found.left_out == {dead: "unreachable over SSH: no route to host"}
+    assert found.problems == ()
+
+
+def test_a_first_installation_wants_every_machine():
+    probes = {"cp1": BARE, "cp2": DEAD, "cp3": BARE, "w1": BARE}
+    found = without_the_dead(probes, three_and_one())
+    assert not found.left_out
+    assert found.problems == ("cp2: unreachable over SSH: no route to host",)
+
+
+def test_without_a_majority_of_etcd_nothing_is_done():
+    probes = {"cp1": ALIVE, "cp2": DEAD, "cp3": DEAD, "w1": ALIVE}
+    found = without_the_dead(probes, three_and_one())
+    assert not found.left_out
+    assert found.problems[-1] == "etcd has lost its majority: 1 of 3 members are reached, 2 are needed"
+    assert len(found.problems) == 3
+
+
+def test_without_any_control_plane_nothing_is_done():
+    found = without_the_dead({"cp1": DEAD, "w1": ALIVE}, cluster())
+    assert "no control plane is reached, and without one nothing can be done" in found.problems

@@ -12,11 +12,19 @@ author: the pyk8s authors
 description:
   - Validates the inventory as a typed model and the probes of all machines, and fails once, with the whole list.
   - Nothing has been changed by then.
+  - Machines that are down are left out, with a warning, where the cluster stands already and is whole enough.
 options:
   probes:
     description: Name of the variable that pyk8s.node.probe was registered in.
     type: str
     required: true
+  state:
+    description:
+      - C(fit) refuses what cannot become a cluster.
+      - C(left_out) makes this host unreachable to all that follows, without asking it once more.
+    type: str
+    choices: [fit, left_out]
+    default: fit
 """
 
 EXAMPLES = r"""
