@@ -172,7 +172,7 @@ def test_a_unit_that_does_not_start_says_so_with_its_log(systemctl):
 
 def test_a_component_that_never_becomes_ready_says_why_with_its_log(systemctl, monkeypatch):
     monkeypatch.setattr(unit, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(unit, "ask", lambda params: "status 500: etcd is away")
+    monkeypatch.setattr(unit, "ask", lambda url, params: "status 500: etcd is away")
     module = FakeModule(ready_url="https://127.0.0.1:1/readyz", timeout=0.05)
     with pytest.raises(ModuleFailedError, match=r"not ready after 0.05 s: .*etcd is away(\n|.)*E2 giving up"):
         unit.wait(module, unit.time.monotonic())
@@ -212,13 +212,45 @@ def server():
     ("code", "answer"), [(200, ""), (500, "status 500: [-]etcd failed"), (403, "status 403: [-]etcd failed")]
 )
 def test_readiness_is_asked_of_the_component_itself(server, code, answer):
-    assert unit.ask(FakeModule(ready_url=f"{server}/{code}").params) == answer
+    assert unit.ask(f"{server}/{code}", FakeModule().params) == answer
 
 
 def test_a_port_where_nobody_listens_is_not_ready():
-    assert "refused" in unit.ask(FakeModule(ready_url="http://127.0.0.1:9/healthz").params).lower()
+    assert "refused" in unit.ask("http://127.0.0.1:9/healthz", FakeModule().params).lower()
+
+
+@pytest.mark.parametrize(("peers", "needed"), [((), 0), ((200,), 1), ((200, 200), 2), ((200, 500), 1)])
+def test_a_restart_goes_on_where_enough_of_the_others_are_ready(server, peers, needed):
+    urls = [f"{server}{'/' * number}{code}" for number, code in enumerate(peers, 1)]
+    assert unit.missed(FakeModule(peers=urls, peers_needed=needed).params) == ""
+
+
+def test_a_restart_that_would_take_the_majority_away_is_left_undone_and_says_who_is_missing(server, monkeypatch):
+    monkeypatch.setattr(unit, "PEERS_SECONDS", 0.05)
+    params = FakeModule(peers=[f"{server}/200", f"{server}/503"], peers_needed=2).params
+    said = unit.missed(params)
+    assert "2 of the others must be ready" in said
+    assert f"{server}/503 says status 503" in said
+    assert "Run this again" in said
 
 
 def test_an_authority_that_is_not_there_is_not_ready_rather_than_a_crash(tmp_path, systemctl):
     params = FakeModule(ready_url="https://127.0.0.1:9/readyz", ready_ca=str(tmp_path / "absent.crt")).params
     assert unit.not_ready(params)
+
+
+@pytest.mark.parametrize(
+    ("state", "enabled", "changes"),
+    [("active", "enabled", True), ("inactive", "enabled", True), ("inactive", "disabled", False)],
+)
+def test_a_unit_that_is_not_wanted_is_stopped_and_disabled_once(systemctl, state, enabled, changes):
+    class Ended(FakeModule):
+        check_mode = False
+
+        def exit_json(self, **answer):
+            self.answer = answer
+
+    module = Ended(optional=True)
+    unit.leave(module, systemctl.properties | {"ActiveState": state, "UnitFileState": enabled})
+    assert module.answer["changed"] is changes
+    assert systemctl.changes == (["systemctl disable --now --quiet kubelet"] if changes else [])

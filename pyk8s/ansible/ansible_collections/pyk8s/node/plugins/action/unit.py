@@ -16,7 +16,20 @@ class ActionModule(ControllerAction):
         restart = self.arguments.get("state") == "restarted"
         if restart and task_vars.get("ansible_facts", {}).get(fact) is False:
             return {"changed": False, "skipped": True, "skip_reason": "it runs what was last placed and installed"}
-        answer = self.module("unit", self.arguments, task_vars)
+        answer = self.module("unit", {**self.arguments, **self._peers(task_vars)}, task_vars)
         if not restart and "stale" in answer:
             answer["ansible_facts"] = {fact: answer["stale"]}
         return answer
+
+    def _peers(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return where the others of its group say that they are ready, and how many of them must."""
+        group = self.arguments.get("among")
+        if not group:
+            return {}
+        cluster = self.cluster(task_vars)
+        others = [node for node in getattr(cluster, group) if node != self.node(task_vars, cluster)]
+        if group == "etcd":
+            urls, needed = [f"https://{node.address}:2379/health" for node in others], cluster.etcd_quorum
+        else:
+            urls, needed = [f"{cluster.api_url_of(node.address)}/readyz" for node in others], 1
+        return {"peers": urls, "peers_needed": needed if others else 0}

@@ -27,6 +27,10 @@ options:
     type: str
     choices: [started, restarted]
     default: started
+  optional:
+    description: A unit that its component does not place, since it is not wanted, is stopped and disabled instead.
+    type: bool
+    default: false
   components:
     description: The components whose files and binaries the unit runs with; its own name when absent.
     type: list
@@ -53,6 +57,22 @@ options:
     description: Seconds to wait.
     type: int
     default: 90
+  among:
+    description:
+      - The group of machines that do this together. A restart waits until enough of the others are ready to do without
+        this one, a majority of C(etcd) or one other of C(control_plane). Where they are not within 30 s it is left to
+        the next run, with a warning.
+    type: str
+    choices: [etcd, control_plane]
+  peers:
+    description: The addresses at which the others say that they are ready; filled in from C(among).
+    type: list
+    elements: str
+    default: []
+  peers_needed:
+    description: How many of them must; filled in from C(among).
+    type: int
+    default: 0
 attributes:
   check_mode:
     support: full
@@ -78,6 +98,10 @@ stale:
   description: Whether the unit ran something older than its files.
   returned: always
   type: bool
+postponed:
+  description: Why a restart that is due was left to the next run; nothing where none was.
+  returned: always
+  type: str
 """
 
 import http.client
@@ -93,6 +117,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pyk8s.node.plugins.module_utils import records
 
 POLL_SECONDS = 0.2
+PEERS_SECONDS = 30
 
 
 def main() -> None:
@@ -100,6 +125,7 @@ def main() -> None:
     arguments = {
         "name": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["started", "restarted"], "default": "started"},
+        "optional": {"type": "bool", "default": False},
         "components": {"type": "list", "elements": "str", "default": []},
         "ready_url": {"type": "str"},
         "ready_ca": {"type": "path"},
@@ -107,18 +133,28 @@ def main() -> None:
         "ready_key": {"type": "path", "no_log": False},
         "ready_command": {"type": "list", "elements": "str", "default": []},
         "timeout": {"type": "int", "default": 90},
+        "among": {"type": "str", "choices": ["etcd", "control_plane"]},
+        "peers": {"type": "list", "elements": "str", "default": []},
+        "peers_needed": {"type": "int", "default": 0},
     }
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     params = module.params
     status = show(params["name"])
+    if params["optional"] and not records.read(params["name"], "place").get("paths"):
+        leave(module, status)
     stale = is_stale(status, params["components"] or [params["name"]])
     action = next_action(status, params["state"], stale)
+    postponed = missed(params) if action == "restart" else ""
+    if postponed:
+        module.warn(f"{params['name']} was not restarted: {postponed}")
+        module.exit_json(changed=False, stale=stale, postponed=postponed, seconds=0.0)
     changed = bool(action) or stale or status["UnitFileState"] not in {"enabled", "static"}
     begun = time.monotonic()
     if not module.check_mode:
         run(module, status, action)
         wait(module, begun)
-    module.exit_json(changed=changed, stale=stale and action != "restart", seconds=round(time.monotonic() - begun, 2))
+    seconds = round(time.monotonic() - begun, 2)
+    module.exit_json(changed=changed, stale=stale and action != "restart", postponed="", seconds=seconds)
 
 
 def show(name: str) -> dict[str, str]:
@@ -144,6 +180,14 @@ def next_action(status: dict[str, str], state: str, stale: bool) -> str:
     if status["ActiveState"] in {"active", "reloading"}:
         return "restart" if state == "restarted" and stale else ""
     return "restart" if status["ActiveState"] == "activating" and stale else "start"
+
+
+def leave(module: AnsibleModule, status: dict[str, str]) -> None:
+    """Stop and disable a unit that is not wanted, and end."""
+    changed = status["ActiveState"] not in {"inactive", "failed"} or status["UnitFileState"] == "enabled"
+    if changed and not module.check_mode:
+        subprocess.run(["systemctl", "disable", "--now", "--quiet", module.params["name"]], check=True)
+    module.exit_json(changed=changed, stale=False, postponed="", seconds=0.0)
 
 
 def run(module: AnsibleModule, status: dict[str, str], action: str) -> None:
@@ -185,8 +229,22 @@ def not_ready(params: dict[str, Any]) -> str:
         done = subprocess.run(params["ready_command"], capture_output=True, text=True, check=False, env=environment())
         return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-400:]
     if params["ready_url"]:
-        return ask(params)
+        return ask(params["ready_url"], params)
     return ""
+
+
+def missed(params: dict[str, Any]) -> str:
+    """Wait until enough of the others are ready to do without this one; return what is missing, or nothing."""
+    begun = time.monotonic()
+    while True:
+        answers = {url: ask(url, params) for url in params["peers"]}
+        absent = [f"{url} says {problem}" for url, problem in answers.items() if problem]
+        if len(answers) - len(absent) >= params["peers_needed"]:
+            return ""
+        if time.monotonic() - begun > PEERS_SECONDS:
+            wanted = f"{params['peers_needed']} of the others must be ready to do without it"
+            return f"{wanted}, and {'; '.join(absent)}. Run this again when they are back"
+        time.sleep(POLL_SECONDS)
 
 
 def environment() -> dict[str, str]:
@@ -194,18 +252,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "ETCDCTL_API": "3"}
 
 
-def ask(params: dict[str, Any]) -> str:
+def ask(url: str, params: dict[str, Any]) -> str:
     """Fetch the URL; return what is wrong, or nothing when it answers 200."""
     try:
         context = None
-        if params["ready_url"].startswith("https:"):
+        if url.startswith("https:"):
             context = ssl.create_default_context(cafile=params["ready_ca"])
             if not params["ready_ca"]:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
         if context and params["ready_cert"]:
             context.load_cert_chain(params["ready_cert"], params["ready_key"])
-        with urllib.request.urlopen(params["ready_url"], timeout=5, context=context) as response:
+        with urllib.request.urlopen(url, timeout=5, context=context) as response:
             return "" if response.status == 200 else f"status {response.status}"
     except urllib.error.HTTPError as error:
         return f"status {error.code}: {error.read(400).decode(errors='replace').strip()}"
