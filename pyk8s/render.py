@@ -65,7 +65,7 @@ def environment() -> jinja2.Environment:
 
 
 def render(component: str, cluster: Cluster, node: Node, variables: Mapping[str, Any]) -> Tree:
-    """Render a component's tree; a template that renders to nothing places no file.
+    """Render a component's tree; a template that renders to nothing places no file, and no directory where all do.
 
     Raises Pyk8sError when the component has no templates, or a template uses what is not defined.
     """
@@ -75,12 +75,14 @@ def render(component: str, cluster: Cluster, node: Node, variables: Mapping[str,
     settings = _settings(root)
     context = {**_common(cluster), **variables, "node": node}
     files = []
-    for source in sorted(path for path in root.rglob("*") if path.is_file() and path != root / SETTINGS):
+    sources = sorted(path for path in root.rglob("*") if path.is_file() and path != root / SETTINGS)
+    for source in sources:
         text = _text(source, context)
         path = "/" + source.relative_to(root).as_posix().removesuffix(".j2")
         if text.strip():
             files.append(RenderedFile(path, text.encode(), Owned(**settings.get("files", {}).get(path, {}))))
-    directories = {path: Owned(**{"mode": "0755", **owned}) for path, owned in settings.get("directories", {}).items()}
+    needed = settings.get("directories", {}) if files or not sources else {}
+    directories = {path: Owned(**{"mode": "0755", **owned}) for path, owned in needed.items()}
     return Tree(tuple(files), directories)
 
 

@@ -70,8 +70,9 @@ def hosts_text(addresses: dict[str, str], keys: LabKeys) -> str:
     return head + yaml.safe_dump(content, sort_keys=False, width=200)
 
 
-def cluster_keys(lab: str, version: str, ranges: Ranges) -> dict[str, Any]:
-    """Return the cluster's keys of a new lab."""
+def cluster_keys(lab: str, version: str, ranges: Ranges, control_planes: int = 1) -> dict[str, Any]:
+    """Return the cluster's keys of a new lab; several control planes get a virtual IP, and notice failures fast."""
+    available = {"api_virtual_ip": ranges.virtual_ip, "failure_detection": "fast"} if control_planes > 1 else {}
     return {
         "cluster_name": lab,
         "kubernetes_version": version,
@@ -80,6 +81,7 @@ def cluster_keys(lab: str, version: str, ranges: Ranges) -> dict[str, Any]:
         "pod_network": "routes",
         "pod_cidr": str(ranges.pods),
         "service_cidr": str(ranges.services),
+        **available,
         "image_mirror": ranges.image_mirror,
         "artifact_source": "auto",
     }
@@ -107,9 +109,9 @@ def role_keys(machine: host.Host) -> dict[str, Any]:
     return {key: value for key, value in keys.items() if key in known}
 
 
-def all_text(lab: str, version: str, ranges: Ranges, machine: host.Host) -> str:
+def all_text(lab: str, version: str, ranges: Ranges, machine: host.Host, control_planes: int = 1) -> str:
     """Return ``group_vars/all.yml`` of a new lab."""
-    parts = (HEAD, cluster_keys(lab, version, ranges)), (LAB_HEAD, role_keys(machine))
+    parts = (HEAD, cluster_keys(lab, version, ranges, control_planes)), (LAB_HEAD, role_keys(machine))
     return "---\n" + "\n".join(head + yaml.safe_dump(keys, sort_keys=False) for head, keys in parts)
 
 
@@ -124,8 +126,8 @@ def set_key(text: str, key: str, value: str) -> str:
 
 def follow_network(text: str, ranges: Ranges) -> str:
     """Return ``all.yml`` with those addresses corrected that an earlier lab of this name had in another subnet."""
-    keys = cluster_keys("", "", ranges)
-    for key in ("pod_cidr", "service_cidr", "image_mirror"):
+    keys = cluster_keys("", "", ranges, control_planes=2)
+    for key in ("pod_cidr", "service_cidr", "api_virtual_ip", "image_mirror"):
         found = re.search(KEY_LINE.format(key=key), text)
         address = re.search(r"\d+\.\d+\.\d+\.\d+", found[1]) if found else None
         if address:
@@ -153,7 +155,8 @@ def write(
         text = set_key(text, "kubernetes_version", given) if given else text
         ours = is_as_written(lab)
     else:
-        text, ours = all_text(lab, given or version(), ranges, host.examine()), True
+        planes = len(groups(addresses)["control_plane"])
+        text, ours = all_text(lab, given or version(), ranges, host.examine(), planes), True
     path.write_text(text, encoding="utf-8")
     if ours:
         written_copy(lab).write_text(text, encoding="utf-8")

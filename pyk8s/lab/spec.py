@@ -77,6 +77,11 @@ class Ranges:
         return str(self.subnet[2])
 
     @property
+    def virtual_ip(self) -> str:
+        """The address of the API where several control planes stand behind it."""
+        return str(self.subnet[10])
+
+    @property
     def image_mirror(self) -> str:
         """The registry as the container runtimes and the machine itself reach it."""
         return f"http://{self.registry}:{REGISTRY_PORT}"

@@ -135,9 +135,16 @@ def _kube_proxy(source: _Source) -> Files:
 
 
 def _haproxy(source: _Source) -> Files:
-    """Return what proves a node's haproxy to the apiservers; it reads the .pem as root, before it drops its rights."""
+    """Return what proves a node's haproxy to the apiservers, and to etcd on a control plane.
+
+    It reads a .pem as root, before it drops its rights.
+    """
+    pem = {"/etc/haproxy/pki/health.pem": _secret(source.leaf("health.crt") + source.leaf("health.key"))}
+    if source.node.is_control_plane:
+        pair = source.leaf("etcd-health.crt") + source.leaf("etcd-health.key")
+        pem |= {"/etc/haproxy/pki/etcd.pem": _secret(pair), **_authority_files(source, "etcd-ca.crt")}
     return {
-        "/etc/haproxy/pki/health.pem": _secret(source.leaf("health.crt") + source.leaf("health.key")),
+        **pem,
         **_authority_files(source, "ca.crt"),
         **_pair(source, "health", f"{PKI}/health"),
     }

@@ -73,7 +73,8 @@ def _api_names(cluster: Cluster, node: Node) -> tuple[str, ...]:
     service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
     inside = f"kubernetes.default.svc.{cluster.config.cluster_domain}"
     own = (node.name, "localhost", node.address, "127.0.0.1")
-    return (*own, cluster.api_host, *service, inside, cluster.kubernetes_service_ip)
+    shared = (cluster.api_host, *filter(None, [cluster.config.api_virtual_ip]))
+    return (*own, *shared, *service, inside, cluster.kubernetes_service_ip)
 
 
 def _node_names(_cluster: Cluster, node: Node) -> tuple[str, ...]:
@@ -92,6 +93,10 @@ def _etcd(node: Node) -> bool:
     return node.is_etcd
 
 
+def _etcd_or_front(node: Node) -> bool:
+    return node.is_etcd or node.is_control_plane
+
+
 def _kubernetes(node: Node) -> bool:
     return node.runs_kubelet
 
@@ -105,7 +110,7 @@ _K8S, _ETCD, _FRONT = Signer.KUBERNETES, Signer.ETCD, Signer.FRONT_PROXY
 _PER_NODE = (
     _Kind("etcd-server", _etcd, _ETCD, _BOTH, "{node}", sans=_local_names),
     _Kind("etcd-peer", _etcd, _ETCD, _BOTH, "{node}", sans=_local_names),
-    _Kind("etcd-health", _etcd, _ETCD, _CLIENT, "pyk8s:etcd-health"),
+    _Kind("etcd-health", _etcd_or_front, _ETCD, _CLIENT, "pyk8s:etcd-health"),
     _Kind("apiserver", _control_plane, _K8S, _SERVER, "kube-apiserver", sans=_api_names),
     _Kind("apiserver-kubelet-client", _control_plane, _K8S, _CLIENT, "kube-apiserver-kubelet-client", KUBELET_API),
     _Kind("apiserver-etcd-client", _control_plane, _ETCD, _CLIENT, "kube-apiserver-etcd-client"),

@@ -14,7 +14,7 @@ from pyk8s.ansible.support import role_defaults
 from pyk8s.artifacts.catalog import load_catalog
 from pyk8s.cluster.config import ClusterConfig
 from pyk8s.cluster.model import Cluster, Node, SshTarget
-from pyk8s.render import Tree, manifests, render
+from pyk8s.render import UNKNOWN_MACHINE, Tree, manifests, render
 
 ONLY_CONTROL_PLANES = "inventory_hostname in groups.control_plane"
 Texts = dict[str, str]
@@ -61,6 +61,7 @@ def cases() -> tuple[Case, ...]:
         releases["1.36"].newest,
         api_endpoint="api.example.com",
         api_port=8443,
+        api_virtual_ip="192.0.2.10",
         audit="none",
         cluster_domain="k8s.example.com",
         failure_detection="fast",
@@ -115,7 +116,8 @@ def variables(component: str, cluster: Cluster) -> dict[str, Any]:
     first, second = cluster.config.pod_cidr.split(".")[:2]
     ranges = {n.name: f"{first}.{second}.{index}.0/24" for index, n in enumerate(cluster.kubernetes_nodes)}
     named = {key: value for key, value in defaults().items() if key.startswith(prefix)}
-    return {**named, "pod_network_nodes": ranges}
+    machine = {**UNKNOWN_MACHINE, "interfaces": {n.address: "eth0" for n in cluster.nodes}}
+    return {"machine": machine, **named, "pod_network_nodes": ranges}
 
 
 def texts(case: Case) -> Texts:

@@ -338,3 +338,29 @@ def test_hosts_of_an_inventory_that_are_in_no_group_are_left_alone():
     groups = {"control_plane": ["cp1"], "etcd": ["cp1"], "workers": [], **magic}
     hosts = {"cp1": {"ansible_host": "192.0.2.11"}, "printer": {"ansible_host": "192.0.2.99"}}
     assert [node.name for node in inventory.from_hostvars(hosts, groups).nodes] == ["cp1"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"api_virtual_ip": "192.0.2.11"},
+            "api_virtual_ip 192.0.2.11 is the address of cp1: give it one that no machine",
+        ),
+        ({"api_virtual_ip": "10.96.0.9"}, "api_virtual_ip 10.96.0.9 lies in service_cidr 10.96.0.0/16"),
+        ({"api_virtual_ip": "vip.example.com"}, "api_virtual_ip: 'vip.example.com' does not appear to be an IPv4"),
+        (
+            {"api_virtual_ip": "192.0.2.10", "api_endpoint": "192.0.2.9"},
+            "api_endpoint 192.0.2.9 is another address than api_virtual_ip 192.0.2.10: leave api_endpoint out",
+        ),
+    ],
+)
+def test_a_virtual_ip_that_cannot_work_is_refused(write, keys, said):
+    assert any(problem.startswith(said) for problem in refused(write(keys)))
+
+
+def test_a_virtual_ip_is_where_clients_go_unless_they_have_a_name_for_it(write):
+    plain = inventory.load(write({"api_virtual_ip": "192.0.2.10"}))
+    assert plain.api_urls == ("https://192.0.2.10:6443", "https://192.0.2.11:6443")
+    named = inventory.load(write({"api_virtual_ip": "192.0.2.10", "api_endpoint": "api.example.com"}))
+    assert named.api_url == "https://api.example.com:6443"

@@ -55,6 +55,7 @@ def test_each_component_gets_what_it_needs_and_no_more(pki):
     signers = {f"{K}/pki/{name}" for name in ("etcd-ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key")}
     manager = {f"{K}/pki/{name}" for name in ("ca.key", "sa.key", "front-proxy-ca.crt")}
     health = {"/etc/haproxy/pki/health.pem"}
+    etcd = {"/etc/haproxy/pki/etcd.pem", f"{K}/pki/etcd-ca.crt"}
     assert set(placed(pki, "kube_apiserver")) == shared | pairs(f"{K}/pki", *apiserver) | signers | {
         f"{K}/encryption.yaml"
     }
@@ -62,7 +63,8 @@ def test_each_component_gets_what_it_needs_and_no_more(pki):
     assert set(placed(pki, "kube_scheduler")) == {f"{K}/scheduler.kubeconfig"}
     assert set(placed(pki, "kubelet")) == shared | pairs(f"{K}/pki", "kubelet") | {f"{K}/kubelet.kubeconfig"}
     assert set(placed(pki, "kube_proxy")) == {f"{K}/kube-proxy.kubeconfig"}
-    assert set(placed(pki, "haproxy")) == shared | pairs(f"{K}/pki", "health") | health
+    assert set(placed(pki, "haproxy")) == shared | pairs(f"{K}/pki", "health") | health | etcd
+    assert set(placed(pki, "haproxy", WORKER)) == shared | pairs(f"{K}/pki", "health") | health
     assert placed(pki, "containerd") == {}
 
 

@@ -122,7 +122,9 @@ def test_every_apiserver_is_behind_every_nodes_haproxy_with_its_certificate_veri
     text = file_of("haproxy", "/etc/haproxy/haproxy.cfg", cluster, "w1")
     servers = re.findall(r"^    server (\S+) (\S+)$", text, re.MULTILINE)
     assert servers == [(f"cp{n}", f"192.0.2.1{n}:8443") for n in (1, 2, 3)]
-    assert "verify required ca-file /etc/kubernetes/pki/ca.crt" in text
+    assert "check-ssl verify required" in text
+    assert "default-server ca-file /etc/kubernetes/pki/ca.crt crt /etc/haproxy/pki/health.pem" in text
+    assert "etcd" not in re.findall(r"^backend (\S+)$", text, re.MULTILINE)
     assert "bind 127.0.0.1:7443" in text
 
 
@@ -134,7 +136,11 @@ def test_all_etcd_members_know_each_other_and_the_apiservers_know_them_all():
     assert member["client-transport-security"]["client-cert-auth"] is True
     assert member["peer-transport-security"]["client-cert-auth"] is True
     unit = file_of("kube-apiserver", "/etc/systemd/system/kube-apiserver.service", cluster)
-    assert "--etcd-servers=https://192.0.2.11:2379,https://192.0.2.12:2379,https://192.0.2.13:2379" in unit
+    assert "--etcd-servers=https://127.0.0.1:2378 " in unit
+    balancer = file_of("haproxy", "/etc/haproxy/haproxy.cfg", cluster, "cp2")
+    assert "bind 127.0.0.1:2378" in balancer
+    servers = re.findall(r"^    server (\S+) \S+:2379( backup)?$", balancer, re.MULTILINE)
+    assert servers == [("cp1", " backup"), ("cp2", ""), ("cp3", " backup")]
 
 
 @pytest.mark.parametrize("version", ["1.20.2", "1.36.4"])

@@ -28,6 +28,8 @@ class ActionModule(ControllerAction):
             for path, file in issued.items()
         ]
         files = [*tree.files, *certificates]
+        if not (files or tree.directories or component in self.probed(task_vars, "placed")):
+            return {"changed": False, "paths": []}
         if digest_of(files, tree.directories) == self.probed(task_vars, "placed").get(component):
             return {"changed": False, "paths": []}
         return self.module("place", self._wanted(component, files, tree), task_vars)

@@ -35,10 +35,12 @@ machine:
   type: dict
 """
 
+import json
 import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import time
 from typing import Any
@@ -67,6 +69,7 @@ def main() -> None:
         "swap": len(read("/proc/swaps").strip().splitlines()) > 1,
         "cgroup": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "addresses": addresses(),
+        "interfaces": interfaces(),
         "taken_ports": [] if os.path.isdir(records.DIRECTORY) else sorted(listening()),
         "missing_commands": [name for name in module.params["commands"] if not shutil.which(name, path=SEARCH_PATH)],
         "placed": records.placed(),
@@ -96,6 +99,16 @@ def addresses() -> list[str]:
     """Return the machine's own IPv4 addresses, from the kernel's routing table of local addresses."""
     found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", read("/proc/net/fib_trie"))
     return sorted(set(found))
+
+
+def interfaces() -> dict[str, str]:
+    """Return the network interface of each of the machine's own IPv4 addresses."""
+    try:
+        command = ["ip", "-json", "-4", "address", "show"]
+        shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return {}
+    return {one["local"]: link["ifname"] for link in shown if link for one in link.get("addr_info", [])}
 
 
 def resolver() -> dict[str, Any]:
