@@ -7,6 +7,7 @@ import dataclasses
 import shlex
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,32 @@ class Result:
     def ok(self) -> bool:
         """Whether it ended with 0."""
         return self.code == 0
+
+
+class Stream:
+    """The standard streams of a command that runs on a node, line by line."""
+
+    def __init__(self, connection: fabric.Connection, channel: paramiko.Channel) -> None:
+        self._connection = connection
+        self._channel = channel
+        self._output = channel.makefile("r")
+        self._input = channel.makefile_stdin("w")
+
+    def lines(self) -> Iterator[str]:
+        """Yield lines as they come, until the command ends or the connection breaks."""
+        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+            yield from self._output
+
+    def write(self, line: str) -> None:
+        """Send a line to the command; raises OSError when the connection is broken."""
+        self._input.write(line + "\n")
+        self._input.flush()
+
+    def close(self) -> None:
+        """End the command, and whoever reads its lines."""
+        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+            self._channel.close()
+            self._connection.close()
 
 
 class UnreachableError(Pyk8sError):
@@ -85,6 +112,21 @@ class Shell:
 
     def _too_slow(self, command: str, timeout: float) -> Pyk8sError:
         return Pyk8sError(f"{self.name}: `{command}` took longer than {timeout:g} s")
+
+    def follow(self, command: str) -> Stream:
+        """Start a shell command as root and return its output as it comes; raises UnreachableError.
+
+        The connection is the stream's own, so that nothing that breaks others breaks it.
+        """
+        line = command if self.target.user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
+        connection = self._open()
+        try:
+            channel = connection.transport.open_session(timeout=CONNECT_SECONDS)
+            channel.exec_command(line)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            connection.close()
+            raise UnreachableError(f"{self.name}: the SSH connection broke", _reason(error)) from error
+        return Stream(connection, channel)
 
     def close(self) -> None:
         """Close the connection; the next command opens another."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from pyk8s import paths
 from pyk8s.cluster.config import ClusterConfig
 from pyk8s.errors import Pyk8sError
-from pyk8s.lab import api
+from pyk8s.lab import api, remedies
 from pyk8s.lab.spec import LabSpec
 
 app = typer.Typer(help="Machines to try it on: containers with systemd and sshd, and a registry.", no_args_is_help=True)
@@ -88,6 +88,17 @@ def status(name: Name = "lab") -> None:
     _show(lab)
     if not lab.running:
         raise typer.Exit(1)
+
+
+@app.command()
+def heal(name: Name = "lab") -> None:
+    """Undo the faults that a run left behind: dead or frozen machines, cut links, stopped units."""
+    ledger = remedies.Ledger(paths.ROOT / "clusters" / name / "faults.json")
+    if not ledger.path.parent.is_dir():
+        raise Pyk8sError(f"there is no lab {name}", "it has no folder below clusters/", "pyk8s lab status")
+    with ledger.own():
+        healed = remedies.heal(ledger)
+    _say(f"undone: {', '.join(healed)}" if healed else "there was nothing to undo")
 
 
 @app.command()

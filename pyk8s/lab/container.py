@@ -13,6 +13,9 @@ from pyk8s.lab.spec import LABEL, MACHINE_LABEL
 REGISTRY = "registry"
 VOLUMES = {"containerd": "/var/lib/containerd", "kubelet": "/var/lib/kubelet", "etcd": "/var/lib/etcd"}
 """What must not stand on the container's own overlay: overlayfs does not stack, and data outlives a container."""
+SHARED = "shared"
+SHARED_FOLDER = "/srv/shared"
+"""One volume for all nodes of a lab: a folder that they share, as an NFS export mounted everywhere would be."""
 REGISTRY_STORE = "/var/lib/registry"
 REGISTRY_CONFIG = "/etc/pyk8s-registry.yml"
 TMPFS = {"run": "755", "tmp": "1777"}
@@ -44,6 +47,7 @@ def node(lab: str, machine: str, machine_host: host.Host, engine_version: str) -
     """Return the options of a node: systemd, sshd and nested containers run in it as on a machine."""
     name = resource_name(lab, machine)
     volumes = {f"{name}-{what}": {"bind": path, "mode": "rw"} for what, path in VOLUMES.items()}
+    volumes[resource_name(lab, SHARED)] = {"bind": SHARED_FOLDER, "mode": "rw"}
     binds = dict(volumes)
     if machine_host.modules:
         binds["/lib/modules"] = {"bind": "/lib/modules", "mode": "ro"}

@@ -51,7 +51,8 @@ def test_everything_of_a_lab_carries_its_label_and_its_name():
     assert options.name == "pyk8s-blue-cp1"
     assert options.create["hostname"] == "cp1"
     assert options.create["labels"] == {"io.pyk8s.lab": "blue", "io.pyk8s.machine": "cp1"}
-    assert options.volumes == ("pyk8s-blue-cp1-containerd", "pyk8s-blue-cp1-kubelet", "pyk8s-blue-cp1-etcd")
+    own = ("pyk8s-blue-cp1-containerd", "pyk8s-blue-cp1-kubelet", "pyk8s-blue-cp1-etcd")
+    assert options.volumes == (*own, "pyk8s-blue-shared")
 
 
 def test_the_registry_has_no_rights_beyond_an_ordinary_container():
