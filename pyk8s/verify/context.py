@@ -12,9 +12,9 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 
 from pyk8s.cluster.model import Cluster, Node
-from pyk8s.ssh import Shell
+from pyk8s.ssh import Shell, UnreachableError
 from pyk8s.verify import pods
-from pyk8s.verify.model import Check, CheckFailed, CommandFailed
+from pyk8s.verify.model import Check, CheckFailed, CommandFailed, Measure, Timeline
 from pyk8s.verify.objects import CLUSTER_SCOPED, Manifest, Objects, reason
 from pyk8s.verify.session import EXEC_SECONDS, LABEL, Session
 from pyk8s.verify.wait import PASSING, Deadline, poll
@@ -31,6 +31,8 @@ class Context:
         self.check = check
         self.deadline = Deadline.after(check.timeout, session.stop)
         self.images = pods.images()
+        self.measures: list[Measure] = []
+        self.timeline: Timeline | None = None
         self._cleanup: list[tuple[str, Callable[[], object]]] = []
 
     @property
@@ -102,14 +104,24 @@ class Context:
         """Return the root shell on an inventory node."""
         return self.session.shell(node)
 
+    def first_reached(self, nodes: tuple[Node, ...]) -> Node:
+        """Return the first of these nodes that SSH reaches; raises UnreachableError when it reaches none."""
+        for node in nodes[:-1]:
+            try:
+                self.on(node).run("true", timeout=5)
+            except UnreachableError:
+                continue
+            return node
+        return nodes[-1]
+
     def schedulable(self) -> list[str]:
         """Names of the nodes that are Ready and repel no ordinary pod, sorted."""
         return sorted(
             node["metadata"]["name"] for node in self.objects.list("Node") if pods.is_ready(node) and not repels(node)
         )
 
-    def namespace(self, *, account: bool = True) -> str:
-        """Create a fresh namespace, deleted after the check, and return its name.
+    def namespace(self, *, account: bool = True, of_run: bool = False) -> str:
+        """Create a fresh namespace, deleted after the check (or, ``of_run``, after the run), and return its name.
 
         Its ServiceAccount ``default`` is created at once, so that pods need not wait for the controller-manager; with
         ``account=False`` it is left to that.
@@ -118,7 +130,10 @@ class Context:
         name = f"pyk8s-{self.check.name[:40].rstrip('-')}-{tail}"
         labels = {LABEL: self.session.run_id, "pod-security.kubernetes.io/enforce": "privileged"}
         self.session.namespaces.add(name)
-        self._cleanup.append((f"delete namespace {name}", lambda: self._delete_namespace(name)))
+        if of_run:
+            self.session.at_end(lambda: self._delete_namespace(name))
+        else:
+            self._cleanup.append((f"delete namespace {name}", lambda: self._delete_namespace(name)))
         self.objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
         if account:
             self._create_account(name)

@@ -97,6 +97,18 @@ def leader(ctx: Context) -> str:
 
 
 @check(
+    "controller-one-leader",
+    component=COMPONENT,
+    title="Of all controller managers exactly one leads, and the others wait",
+    suites=("smoke", "full"),
+    needs=("nodes",),
+)
+def one_leader(ctx: Context) -> str:
+    """Ask each of them, through its metrics."""
+    return leases.one_leads(ctx, COMPONENT, 10257)
+
+
+@check(
     "controller-namespace-defaults",
     component=COMPONENT,
     title="A new namespace gets its default ServiceAccount and the cluster's CA",

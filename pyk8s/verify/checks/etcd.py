@@ -40,13 +40,16 @@ def cluster_of(ctx: Context) -> Cluster:
 
 
 def etcdctl(ctx: Context, *arguments: str, endpoints: tuple[str, ...] = ()) -> str:
-    """Run etcdctl on the first member, against all members or those endpoints; raises Pyk8sError when it fails."""
+    """Run etcdctl on the first member that SSH reaches, against all members or those endpoints.
+
+    Raises Pyk8sError when it fails.
+    """
     cluster = cluster_of(ctx)
     who = probe.ETCD_HEALTH
     words = ["env", "ETCDCTL_API=3", "etcdctl", "--command-timeout=8s"]
     words += [f"--cacert={who.ca}", f"--cert={who.cert}", f"--key={who.key}"]
     words.append("--endpoints=" + ",".join(endpoints or cluster.etcd_endpoints))
-    return ctx.on(cluster.etcd[0]).run(shlex.join([*words, *arguments]), timeout=20).stdout
+    return ctx.on(ctx.first_reached(cluster.etcd)).run(shlex.join([*words, *arguments]), timeout=20).stdout
 
 
 def members(ctx: Context) -> list[Member]:

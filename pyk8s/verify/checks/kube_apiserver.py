@@ -65,6 +65,30 @@ def load_balancer(ctx: Context) -> str:
 
 
 @check(
+    "apiserver-backends",
+    component=COMPONENT,
+    title="Every load balancer leads to every apiserver and, on control planes, to every etcd member",
+    suites=("smoke", "full"),
+    needs=("nodes",),
+)
+def backends(ctx: Context) -> str:
+    """Ask each node's load balancer which of those that the inventory names it knows, and finds well."""
+    if ctx.cluster is None:
+        raise CheckSkipped("there is no inventory", expected=True)
+    wrong, count = [], 0
+    for node in ctx.cluster.kubernetes_nodes:
+        wanted = ctx.cluster.backends(node)
+        asked = [(f"http://127.0.0.1:7444/up/{name}", probe.NOBODY) for name in wanted]
+        answers = probe.fetch_all(ctx, node, asked)
+        down = [name for name, answer in zip(wanted, answers, strict=True) if answer.status != 200]
+        count += len(wanted)
+        wrong += [f"{node.name} does not lead to {name}" for name in down]
+    if wrong:
+        raise CheckFailed("; ".join(wrong))
+    return f"{count} ways on {len(ctx.cluster.kubernetes_nodes)} nodes, all open"
+
+
+@check(
     "apiserver-version",
     component=COMPONENT,
     title="Every apiserver has the wanted version",

@@ -226,6 +226,18 @@ def leader(ctx: Context) -> str:
     return leases.leader(ctx, "kube-scheduler")
 
 
+@check(
+    "scheduler-one-leader",
+    component=COMPONENT,
+    title="Of all schedulers exactly one leads, and the others wait",
+    suites=("smoke", "full"),
+    needs=("nodes",),
+)
+def one_leader(ctx: Context) -> str:
+    """Ask each of them, through its metrics."""
+    return leases.one_leads(ctx, "kube-scheduler", 10259)
+
+
 def _edit_taints(ctx: Context, name: str, change: Callable[[Taints], Taints]) -> None:
     """Change a node's taints as they are now; tried again when somebody else changes the node meanwhile."""
 
