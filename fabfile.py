@@ -30,6 +30,18 @@ def expiry(_: Context, inventory: str = "") -> None:
     tasks.certs_expiry(inventory)
 
 
+@task(help=INVENTORY | {"node": "the node's name"})
+def declare_dead(_: Context, node: str, inventory: str = "") -> None:
+    """Say that a machine is really dead, so that its StatefulSets' pods run elsewhere; refused where it answers."""
+    tasks.declare(node, dead=True, source=inventory)
+
+
+@task(help=INVENTORY | {"node": "the node's name"})
+def declare_alive(_: Context, node: str, inventory: str = "") -> None:
+    """Take back that a machine is dead, once its node is Ready again: it takes pods as before."""
+    tasks.declare(node, dead=False, source=inventory)
+
+
 @task(help=INVENTORY | NODES | {"unit": "a systemd unit: kubelet, etcd, kube-apiserver ...", "lines": "how many"})
 def logs(_: Context, unit: str, node: str = "", lines: int = 100, inventory: str = "") -> None:
     """The last lines of a unit's journal."""
@@ -48,6 +60,7 @@ def kubectl(_: Context, inventory: str = "") -> None:
     tasks.kubectl(AFTER_DASHES, inventory)
 
 
-namespace = Collection(health, logs, run, kubectl)
+namespace = Collection(health, logs, run, kubectl, auto_dash_names=False)
 namespace.add_collection(Collection("etcd", status))
 namespace.add_collection(Collection("certs", expiry))
+namespace.add_collection(Collection("nodes", declare_dead, declare_alive, auto_dash_names=False))

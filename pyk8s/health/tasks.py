@@ -20,7 +20,7 @@ from rich.text import Text
 from pyk8s.cluster import inventory
 from pyk8s.cluster.model import Cluster, Node
 from pyk8s.errors import Pyk8sError
-from pyk8s.health import certs, etcd, facts, screen
+from pyk8s.health import certs, etcd, facts, nodes, screen
 from pyk8s.ssh import Result, Shell
 
 T = TypeVar("T")
@@ -42,12 +42,12 @@ def health(source: str = "") -> None:
 def gather(cluster: Cluster) -> screen.Health:
     """Ask nodes, API and etcd at once; who does not answer is part of the finding."""
     with ThreadPoolExecutor(max_workers=3) as pool:
-        nodes = pool.submit(facts.of_nodes, cluster)
+        machines = pool.submit(facts.of_nodes, cluster)
         api = pool.submit(_or_reason, functools.partial(facts.of_api, cluster))
         store = pool.submit(_or_reason, functools.partial(etcd.members, cluster))
     (statuses, api_error), (members, etcd_error) = api.result(), store.result()
-    certificates = certs.soonest_first(nodes.result())
-    return screen.Health(cluster, nodes.result(), statuses, api_error, members, etcd_error, certificates)
+    certificates = certs.soonest_first(machines.result())
+    return screen.Health(cluster, machines.result(), statuses, api_error, members, etcd_error, certificates)
 
 
 def etcd_status(source: str = "") -> None:
@@ -62,10 +62,10 @@ def etcd_status(source: str = "") -> None:
 def certs_expiry(source: str = "") -> None:
     """List every certificate on the nodes, the next to expire first; exit code 1 when one has, or a node is silent."""
     with _errors():
-        nodes, now = facts.of_nodes(_cluster(source)), datetime.now(UTC)
-        found = certs.soonest_first(nodes)
+        machines, now = facts.of_nodes(_cluster(source)), datetime.now(UTC)
+        found = certs.soonest_first(machines)
         console.print(screen.certificates(found, now))
-        silent = [f"{one.node.name} is not reached: {one.unreachable}" for one in nodes if one.unreachable]
+        silent = [f"{one.node.name} is not reached: {one.unreachable}" for one in machines if one.unreachable]
         expired = [f"{one.node}: {one.path} has expired" for one in found if one.expires <= now]
         if silent or expired:
             raise Exit("\n".join([*silent, *expired]), code=1)
@@ -87,6 +87,15 @@ def run(command: str, names: str = "", source: str = "") -> None:
         _everywhere(_chosen(_cluster(source), names), command, RUN_SECONDS)
 
 
+def declare(name: str, *, dead: bool, source: str = "") -> None:
+    """Declare a node dead, or alive again, and print what that did."""
+    with _errors():
+        cluster = _cluster(source)
+        node = _chosen(cluster, name)[0]
+        said = nodes.declare_dead(cluster, node) if dead else nodes.declare_alive(cluster, node)
+        console.print(said, soft_wrap=True)
+
+
 def kubectl(arguments: list[str], source: str = "") -> None:
     """Run kubectl as the cluster's administrator; its exit code is ours."""
     with _errors():
@@ -94,8 +103,10 @@ def kubectl(arguments: list[str], source: str = "") -> None:
         from pyk8s.verify.session import Session
 
         path = facts.admin_kubeconfig(cluster)
-        program = Session(path, cluster).kubectl()
-        done = subprocess.run([program, *arguments], check=False, env=os.environ | {"KUBECONFIG": str(path)})
+        session = Session(path, cluster)
+        where = [f"--server={session.api.configuration.host}"] if session.warnings else []
+        command = [session.kubectl(), *where, *arguments]
+        done = subprocess.run(command, check=False, env=os.environ | {"KUBECONFIG": str(path)})
         if done.returncode:
             raise Exit(code=done.returncode)
 

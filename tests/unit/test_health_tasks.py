@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -100,3 +101,11 @@ def test_fab_refuses_an_inventory_that_is_not_there(tmp_path):
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=paths.ROOT)
     assert done.returncode == 1
     assert "there is no inventory at" in done.stderr
+
+
+@pytest.mark.parametrize("task", ["nodes.declare_dead", "nodes.declare_alive"])
+def test_a_task_is_called_as_it_is_written(task):
+    command = [str(Path(sys.executable).parent / "fab"), "--help", task]
+    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--node" in done.stdout
