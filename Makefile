@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup cluster test lint unit browser molecule e2e bench clean
+.PHONY: help setup cluster test lint unit browser molecule e2e faults bench clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,8 +40,12 @@ browser: setup ## The HTML report in headless Chromium
 molecule: setup ## The roles in Docker: all in one node, three etcd members
 	bin/molecule-all
 
-e2e: setup ## A real cluster: install, second run, verify, sabotage
+e2e: setup ## Real clusters: install, second run, verify, faults, sabotage
 	pytest tests/e2e
+	pytest tests/ha
+
+faults: setup ## The fault suite against the lab (make cluster CONTROL_PLANES=3), into build/faults.html
+	pyk8s verify --suite faults --html build/faults.html --json build/faults.json --junit build/faults.xml
 
 bench: setup ## Measure, into build/bench.json
 	python -m tests.bench

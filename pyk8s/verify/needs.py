@@ -38,6 +38,8 @@ class Needs:
             return self._two_workers()
         if need == "outside":
             return self._outside()
+        if need == "spare-control-planes":
+            return self._spare_control_planes()
         if self.session.cluster is None:
             return CheckSkipped("needs a shell on the nodes; only a kubeconfig was given", expected=True)
         return None
@@ -50,6 +52,16 @@ class Needs:
         cluster = self.session.cluster
         wanted = len(cluster.workers) if cluster else sum(not _reserved(node) for node in nodes)
         return CheckSkipped(f"needs two nodes that take pods: {now} now, {wanted} by design", expected=wanted < 2)
+
+    def _spare_control_planes(self) -> CheckSkipped | None:
+        """Whether one control plane and one etcd member may die, by design."""
+        cluster = self.session.cluster
+        if cluster is None:
+            return CheckSkipped("needs the machines; only a kubeconfig was given", expected=True)
+        if len(cluster.control_plane) > 1 and len(cluster.etcd) - cluster.etcd_quorum > 0:
+            return None
+        has = f"{len(cluster.control_plane)} control planes and {len(cluster.etcd)} etcd members"
+        return CheckSkipped(f"needs a control plane and an etcd member to spare: there are {has}", expected=True)
 
     def _outside(self) -> CheckSkipped | None:
         addresses = {node["metadata"]["name"]: address(node) for node in self.session.objects.list("Node")}

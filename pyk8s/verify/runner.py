@@ -63,6 +63,7 @@ class Runner:
             interrupted = True
             self.session.stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+        self.session.end()
         self._wait_gone()
         place = {check.name: number for number, check in enumerate(chosen)}
         outcomes = tuple(sorted(self.outcomes, key=lambda outcome: place[outcome.check.name]))
@@ -80,14 +81,15 @@ class Runner:
             return None
         self.watcher.started(check)
         began = time.monotonic()
+        context = Context(self.session, check)
         try:
-            status, detail, expected = self._attempt(check)
+            status, detail, expected = self._attempt(check, context)
         except Interrupted:
             return None
-        return Outcome(check, status, round(time.monotonic() - began, 3), detail, expected)
+        seconds = round(time.monotonic() - began, 3)
+        return Outcome(check, status, seconds, detail, expected, tuple(context.measures), context.timeline)
 
-    def _attempt(self, check: Check) -> tuple[Status, str, bool]:
-        context = Context(self.session, check)
+    def _attempt(self, check: Check, context: Context) -> tuple[Status, str, bool]:
         try:
             if unmet := self.needs.unmet(check):
                 raise unmet

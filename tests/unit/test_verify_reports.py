@@ -198,6 +198,7 @@ def test_with_an_inventory_the_cluster_keeps_its_report_also_after_an_interrupti
     monkeypatch.setattr(paths, "cluster_dir", lambda name: tmp_path / name)
     cluster = Cluster(ClusterConfig(kubernetes_version="1.20.2", cluster_name="mine"), ())
     monkeypatch.setattr(inventories, "load", lambda path: cluster)
+    monkeypatch.setattr("pyk8s.verify.session.answering", lambda cluster, wanted: wanted)
     monkeypatch.setattr(Runner, "run", lambda self, checks: Report((fault(0),), CLUSTER, interrupted=interrupted))
     with serve(tmp_path) as fake:
         words = ["--kubeconfig", str(fake.kubeconfig), "--inventory", str(tmp_path)]
@@ -216,4 +217,5 @@ def test_names_of_checks_say_their_component() -> None:
         "kube-controller-manager": "controller-",
     }
     for one in registry.load():
-        assert one.name.startswith(prefixes.get(one.component, "")), one.name
+        prefix = "fault-" if one.suites == ("faults",) else prefixes.get(one.component, "")
+        assert one.name.startswith(prefix), one.name

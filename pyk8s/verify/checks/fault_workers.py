@@ -1,0 +1,294 @@
+"""A worker dies, is cut off, reboots: its work runs elsewhere in time, and nothing runs twice."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pyk8s.cluster.model import Cluster, Node
+from pyk8s.health import nodes as health
+from pyk8s.verify.checks import parts
+from pyk8s.verify.context import Context
+from pyk8s.verify.faults.places import addresses, processes
+from pyk8s.verify.faults.stage import READ_BOUND, Stage
+from pyk8s.verify.model import CheckFailed, CheckSkipped
+from pyk8s.verify.objects import Manifest
+from pyk8s.verify.pods import condition, is_ready
+from pyk8s.verify.registry import check
+
+SUITE = ("faults",)
+NEEDS = ("nodes", "two-workers")
+REPLICAS = 2
+SHARED = "/srv/shared"
+"""A folder that all machines share, as an NFS export mounted everywhere would be; the lab's workers have one."""
+NOTICED_SLACK, MOVED_SLACK = 10.0, 20.0
+"""Seconds added to what the profile says: for the last lease before, the controllers' periods, and a pod's start."""
+HOME_BOUND = 90.0
+"""Seconds until a machine that comes back is a Ready node, and runs what it should and no more."""
+DECLARED_BOUND = 30.0
+"""Seconds until a StatefulSet's pod runs elsewhere once its node is declared dead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """How soon failures are noticed, in seconds: the node controller's grace, and the pods' toleration after that."""
+
+    grace: float
+    toleration: float
+
+    @property
+    def noticed(self) -> float:
+        """Until a dead node is NotReady."""
+        return self.grace + NOTICED_SLACK
+
+    @property
+    def moved(self) -> float:
+        """Until its pods run elsewhere."""
+        return self.grace + self.toleration + MOVED_SLACK
+
+
+def profile(cluster: Cluster) -> Profile:
+    """Return what failure_detection means (kube-controller-manager's grace is 50 s by default from 1.32, before 40)."""
+    if cluster.config.failure_detection == "fast":
+        return Profile(20, 30)
+    return Profile(50 if cluster.minor >= 32 else 40, 300)
+
+
+@check(
+    "fault-worker-dies",
+    component="nodes",
+    title="A worker dies: NotReady in time, its pods run elsewhere in time, and nothing runs twice when it is back",
+    suites=SUITE,
+    needs=NEEDS,
+    exclusive=True,
+    timeout=900,
+)
+def worker_dies(ctx: Context) -> str:
+    """Let the machine die, wait for what the profile promises, and let it come back."""
+    with Stage(ctx) as stage:
+        victim, mark = victim_of(stage), _settle(stage, "mover")
+        with stage.harm(lambda faults: faults.crash(victim)):
+            began = stage.now
+            _noticed(stage, victim, began)
+            _moved(stage, "mover", victim, began)
+            stage.services_answer(profile(stage.cluster).noticed, without=(victim.name,))
+        _home(stage, victim, mark)
+    return stage.evidence()
+
+
+@check(
+    "fault-worker-stateful",
+    component="nodes",
+    title="A StatefulSet's pod waits for its dead node until that is declared dead, then runs elsewhere with its data",
+    suites=SUITE,
+    needs=NEEDS,
+    exclusive=True,
+    timeout=400,
+)
+def worker_stateful(ctx: Context) -> str:
+    """Let the machine die, see the pod wait, and declare the node dead as ``fab nodes.declare_dead`` does."""
+    with Stage(ctx) as stage:
+        victim = victim_of(stage)
+        told = _keeper(stage, victim)
+        with stage.harm(lambda faults: faults.crash(victim)):
+            began = stage.now
+            _noticed(stage, victim, began)
+            ctx.wait(
+                lambda: _keeper_leaving(ctx, stage.namespace), profile(stage.cluster).moved + 60, "keeper-0 evicted"
+            )
+            stage.watch(5)
+            if _keeper_on(ctx, stage.namespace) != victim.name:
+                raise CheckFailed(f"keeper-0 left {victim.name} though nobody declared that dead")
+            stage.say(f"keeper-0, evicted after {stage.now - began - 5:.0f} s, waited for {victim.name}")
+            declared = stage.now
+            said = health.declare_dead(stage.cluster, victim)
+            ctx.wait(lambda: _keeper_on(ctx, stage.namespace) not in {"", victim.name}, 90, "keeper-0 runs elsewhere")
+            stage.measure("until keeper-0 runs elsewhere, declared dead", stage.now - declared, DECLARED_BOUND)
+            stage.say(said)
+            _same_data(stage, told)
+        _home(stage, victim, "")
+        stage.say(health.declare_alive(stage.cluster, victim))
+    return stage.evidence()
+
+
+@check(
+    "fault-worker-cut-off",
+    component="nodes",
+    title="A worker is cut off from the control plane: its pods go on, are replaced elsewhere in time, and end later",
+    suites=SUITE,
+    needs=NEEDS,
+    exclusive=True,
+    timeout=900,
+)
+def worker_cut_off(ctx: Context) -> str:
+    """Drop all packets between a worker and the control planes, both ways."""
+    with Stage(ctx) as stage:
+        victim, mark = victim_of(stage), _settle(stage, "mover")
+        before = processes(ctx, victim, mark)
+        if not before:
+            raise CheckFailed(f"no pod of the check runs on {victim.name}")
+        with stage.harm(lambda faults: faults.cut(victim, addresses(ctx, stage.cluster.control_plane))):
+            began = stage.now
+            _noticed(stage, victim, began)
+            _moved(stage, "mover", victim, began)
+            if (after := processes(ctx, victim, mark)) != before:
+                stage.fail(f"{before} processes of the check ran on {victim.name}, cut off only {after}")
+            stage.say(f"cut off, {victim.name} went on running its {before}")
+            stage.services_answer(READ_BOUND, without=(victim.name,))
+        _home(stage, victim, mark)
+    return stage.evidence()
+
+
+@check(
+    "fault-node-reboots",
+    component="nodes",
+    title="A worker reboots: everything on it comes back by itself",
+    suites=SUITE,
+    needs=NEEDS,
+    exclusive=True,
+    timeout=400,
+)
+def node_reboots(ctx: Context) -> str:
+    """Reboot the machine in good order, touch nothing, and see units, node, pods and Services come back."""
+    with Stage(ctx) as stage:
+        victim = victim_of(stage)
+        wanted = {one["metadata"]["name"] for one in on_node(ctx, victim)}
+        began = stage.strike(lambda faults: faults.reboot(victim))
+        ctx.wait(lambda: not _units_down(ctx, victim), HOME_BOUND, "its units run", lambda: _units_down(ctx, victim))
+        ctx.wait(lambda: node_ready(ctx, victim), HOME_BOUND, f"{victim.name} Ready")
+        ctx.wait(lambda: wanted <= {one["metadata"]["name"] for one in on_node(ctx, victim) if is_ready(one)},
+                 HOME_BOUND, f"{', '.join(sorted(wanted))} Ready again on {victim.name}")  # fmt: skip
+        stage.calm(3, 90)
+        stage.measure(f"until {victim.name} and its pods are back", stage.now - began, HOME_BOUND)
+        stage.services_answer(profile(stage.cluster).noticed, without=(victim.name,))
+        stage.say(f"{len(wanted)} pods are the same as before")
+    return stage.evidence()
+
+
+def victim_of(stage: Stage) -> Node:
+    """Return a worker that is no control plane and runs a pod of the run's Service: the last of the inventory."""
+    able = [node for node in stage.cluster.workers if not node.is_control_plane]
+    for node in reversed(able):
+        if on_node(stage.ctx, node):
+            return node
+    raise CheckSkipped("needs a worker that is no control plane, with a pod of the Service", expected=not able)
+
+
+def _settle(stage: Stage, name: str) -> str:
+    """Run a Deployment with a pod on each worker; return the mark of its processes."""
+    ctx, mark = stage.ctx, f"{name}-of-{stage.namespace}"
+    pod = ctx.pod(name, ctx.images.busybox, command=["sh", "-c", "while :; do sleep 1; done", mark])
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": name}}}
+    spread = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
+    pod["spec"]["affinity"] = {"podAntiAffinity": spread}
+    ctx.apply(parts.workload("Deployment", name, pod, replicas=REPLICAS), stage.namespace)
+    ctx.wait(lambda: _available(ctx, stage.namespace, name) == REPLICAS, 60, f"Deployment {name} whole",
+             lambda: parts.unready(ctx, stage.namespace))  # fmt: skip
+    return mark
+
+
+def _available(ctx: Context, namespace: str, name: str) -> int:
+    status = ctx.objects.get("Deployment", name, namespace).get("status", {})
+    return int(status.get("availableReplicas") or 0)
+
+
+def _noticed(stage: Stage, victim: Node, began: float) -> None:
+    """Measure how long the node is Ready though nobody is there."""
+    bound = profile(stage.cluster).noticed
+    stage.ctx.wait(lambda: not node_ready(stage.ctx, victim), bound + 30, f"{victim.name} NotReady")
+    stage.measure(f"until {victim.name} is NotReady", stage.now - began, bound)
+
+
+def _moved(stage: Stage, name: str, victim: Node, began: float) -> None:
+    """Measure how long it takes until all pods of a Deployment run on other nodes."""
+    ctx, bound = stage.ctx, profile(stage.cluster).moved
+
+    def _elsewhere() -> bool:
+        pods = ctx.objects.list("Pod", stage.namespace, labels=f"app={name}")
+        return bool(sum(is_ready(pod) and pod["spec"].get("nodeName") != victim.name for pod in pods) >= REPLICAS)
+
+    ctx.wait(
+        _elsewhere,
+        bound + 60,
+        f"{REPLICAS} pods of {name} Ready elsewhere",
+        lambda: parts.unready(ctx, stage.namespace),
+    )
+    stage.measure("until its pods run elsewhere", stage.now - began, bound)
+
+
+def _home(stage: Stage, victim: Node, mark: str) -> None:
+    """See that the node is Ready again, and that no pod and no process is there twice."""
+    ctx, began = stage.ctx, stage.now
+    ctx.wait(lambda: node_ready(ctx, victim), HOME_BOUND, f"{victim.name} Ready again")
+
+    def _exact() -> bool:
+        if not mark:
+            return True
+        pods = ctx.objects.list("Pod", stage.namespace, labels="app=mover")
+        running = sum(processes(ctx, node, mark) for node in stage.cluster.workers)
+        counts.update(pods=len(pods), processes=running)
+        return bool(len(pods) == running == REPLICAS)
+
+    counts: dict[str, int] = {}
+    ctx.wait(_exact, HOME_BOUND, f"{REPLICAS} pods and as many processes", lambda: f"{counts}")
+    stage.calm(3, 90)
+    stage.measure(f"until {victim.name} is back, nothing twice", stage.now - began, HOME_BOUND)
+
+
+def node_ready(ctx: Context, node: Node) -> bool:
+    """Whether the API calls a node Ready."""
+    return bool(condition(ctx.objects.get("Node", node.name), "Ready").get("status") == "True")
+
+
+def on_node(ctx: Context, node: Node) -> list[Manifest]:
+    """Return the pods of this run's Service on a node."""
+    pods = ctx.objects.list("Pod", labels="app=web", fields=f"spec.nodeName={node.name}")
+    return [pod for pod in pods if pod["metadata"]["namespace"] in ctx.session.namespaces]
+
+
+def _units_down(ctx: Context, node: Node) -> str:
+    units = "haproxy containerd pod-network kubelet kube-proxy"
+    states = ctx.on(node).run(f"systemctl is-active {units}", check=False).stdout.split()
+    return ", ".join(unit for unit, state in zip(units.split(), states, strict=True) if state != "active")
+
+
+def _keeper(stage: Stage, victim: Node) -> str:
+    """Run a StatefulSet of one on the victim, which writes a word down; return it, "" where no data can follow."""
+    ctx = stage.ctx
+    shared = all(ctx.on(node).run(f"mountpoint -q {SHARED}", check=False).ok for node in stage.cluster.workers)
+    word = f"written on {victim.name} by {stage.namespace}" if shared else ""
+    folder = f"{SHARED}/{stage.namespace}"
+    volume = {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}} if shared else {"emptyDir": {}}
+    script = f"[ -s /data/word ] || echo '{word}' >/data/word; while :; do sleep 1; done"
+    pod = ctx.pod("keeper", ctx.images.busybox, command=["sh", "-c", script])
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    pod["spec"]["volumes"] = [{"name": "data", **volume}]
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [victim.name]}]}
+    prefer = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": term}]}
+    pod["spec"]["affinity"] = {"nodeAffinity": prefer}
+    ctx.apply(parts.workload("StatefulSet", "keeper", pod, replicas=1, serviceName="keeper"), stage.namespace)
+    if shared:
+        ctx.defer(lambda: ctx.on(ctx.first_reached(stage.cluster.workers)).run(f"rm -rf {folder}"))
+    ctx.wait(lambda: _keeper_on(ctx, stage.namespace) == victim.name, 60, f"keeper-0 runs on {victim.name}",
+             lambda: parts.unready(ctx, stage.namespace))  # fmt: skip
+    return word
+
+
+def _keeper_on(ctx: Context, namespace: str) -> str:
+    """Return the node of keeper-0, "" when there is none or it is not Ready; a dead node's pod is as it last was."""
+    pod = ctx.objects.find("Pod", "keeper-0", namespace)
+    started = pod and pod.get("status", {}).get("phase") == "Running"
+    return str(pod["spec"].get("nodeName", "")) if pod and started else ""
+
+
+def _keeper_leaving(ctx: Context, namespace: str) -> bool:
+    return "deletionTimestamp" in ctx.objects.get("Pod", "keeper-0", namespace)["metadata"]
+
+
+def _same_data(stage: Stage, told: str) -> None:
+    if not told:
+        stage.say(f"its data could not follow: the workers share no {SHARED}")
+        return
+    found = stage.ctx.wait(lambda: stage.ctx.exec(stage.namespace, "keeper-0", ["cat", "/data/word"]), 20, "its data")
+    if found.strip() != told:
+        stage.fail(f"keeper-0 found {found.strip()!r} instead of {told!r}")
+    stage.say(f"it found what was {told.partition(' by ')[0]}")
