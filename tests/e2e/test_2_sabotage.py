@@ -1,36 +1,13 @@
 """Checks can fail: one thing at a time is broken on purpose, and exactly the right checks see it."""
 
-import dataclasses
-import time
-
 import pytest
 
 from tests import tools
 from tests.e2e.conftest import LAB
+from tests.sabotage import Sabotage, edit, notices
 
 BYSTANDERS = ("apiserver-answers", "apiserver-refuses-anonymous", "apiserver-tls", "etcd-health", "etcd-objects")
 """What goes on whatever happens below, unless a case says otherwise."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Sabotage:
-    """What is done on a node, how it is undone, and what must be noticed."""
-
-    title: str
-    node: str
-    harm: str
-    undo: str
-    noticed: tuple[str, ...]
-    unaffected: tuple[str, ...] = ()
-
-
-def edit(path: str, pattern: str, unit: str) -> tuple[str, str]:
-    """Return the commands that change a file and restart its unit, and that put both back."""
-    harm = (
-        f"cp -p {path} /run/kept && sed -i '{pattern}' {path} && ! cmp -s /run/kept {path} && systemctl restart {unit}"
-    )
-    return harm, f"cp -p /run/kept {path} && systemctl daemon-reload && systemctl restart {unit}"
-
 
 NO_CLIENT_CERTIFICATE = "/^client-transport/,/client-cert-auth/{/trusted-ca-file/d;s/auth: true/auth: false/}"
 PLAIN_FIRST = r"s/- secretbox:/- identity: {}\n  - secretbox:/"
@@ -122,28 +99,8 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title.replace(" ", "-"))
 def test_exactly_the_right_checks_notice(case, cluster, shells):
-    wanted = {*BYSTANDERS, *case.noticed, *case.unaffected}
-    shells[case.node].run(case.harm, timeout=120)
-    try:
-        if case.title == "a dead kubelet":
-            wait_until_not_ready(shells)
-        ended, checks = tools.verify(LAB, *(word for name in sorted(wanted) for word in ("--check", name)))
-    finally:
-        shells[case.node].run(case.undo, timeout=120)
-    assert set(checks) == wanted, ended.output
-    assert tools.names(checks, "failed") == set(case.noticed), ended.output
-    assert ended.code == 1
-    assert proven_again(case.noticed), f"{case.noticed} did not pass again after: {case.undo}"
-
-
-def proven_again(checks):
-    """Say whether it is all proven again within a minute: a new leader, for one, waits for the old one's lease."""
-    arguments = [word for name in checks for word in ("--check", name)]
-    deadline = time.monotonic() + 60
-    while tools.verify(LAB, *arguments)[0].code != 0:
-        if time.monotonic() > deadline:
-            return False
-    return True
+    settled = wait_until_not_ready if case.title == "a dead kubelet" else None
+    notices(LAB, shells, case, BYSTANDERS, settled)
 
 
 def wait_until_not_ready(shells):
