@@ -38,6 +38,7 @@ def plan(
         parts = [
             *(["etcd"] if node.is_etcd else []),
             *(["kube-apiserver", "kube-controller-manager", "kube-scheduler"] if node.is_control_plane else []),
+            *(["keepalived"] if node.is_control_plane and cluster.config.api_virtual_ip else []),
             *(["haproxy", cluster.config.container_runtime, "kubelet", "kube-proxy"] if node.runs_kubelet else []),
         ]
         table.add_row(node.name, node.address, ", ".join(parts))
