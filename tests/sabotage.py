@@ -22,10 +22,19 @@ class Sabotage:
     unaffected: tuple[str, ...] = ()
 
 
+API_READY = (
+    "for i in $(seq 120); do curl -fsS -o /dev/null --cacert /etc/kubernetes/pki/ca.crt "
+    "--cert /etc/kubernetes/pki/health.crt --key /etc/kubernetes/pki/health.key "
+    "https://127.0.0.1:6443/readyz 2>/dev/null && exit 0; sleep 0.5; done; exit 1"
+)
+"""systemd calls an apiserver started before it is ready; what is asked meanwhile says nothing about the harm."""
+
+
 def edit(path: str, pattern: str, unit: str, *, reload: bool = False) -> tuple[str, str]:
     """Return the commands that change a file and restart its unit, and that put both back."""
     restart = f"systemctl daemon-reload && systemctl restart {unit}" if reload else f"systemctl restart {unit}"
-    harm = f"cp -p {path} /run/kept && sed -i '{pattern}' {path} && ! cmp -s /run/kept {path} && {restart}"
+    settled = f"({API_READY})" if unit in {"etcd", "kube-apiserver"} else "true"
+    harm = f"cp -p {path} /run/kept && sed -i '{pattern}' {path} && ! cmp -s /run/kept {path} && {restart} && {settled}"
     return harm, f"cp -p /run/kept {path} && systemctl daemon-reload && systemctl restart {unit}"
 
 
