@@ -92,7 +92,7 @@ def quorum_lost(ctx: Context) -> str:
         stage.calm(2, 90)
         if refused:
             stage.fail(f"{refused} writes were acknowledged without a majority of members")
-        stage.say(f"no write acknowledged while {len(down)} of {len(cluster.etcd)} members were dead")
+        stage.say(f"{refused} writes acknowledged while {len(down)} of {len(cluster.etcd)} members were dead")
         stage.gone(READ, BACK_BOUND, back, "until reads are back with a majority")
         stage.gone(WRITE, BACK_BOUND, back, "until writes are back with a majority")
         stage.services_answer(READ_BOUND)
