@@ -52,10 +52,13 @@
   component.addEventListener("change", apply);
   text.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => {
+  form.addEventListener("reset", (event) => {
+    event.preventDefault(); // the browser empties the fields after this event; here it is one step, with the count
     buttons.forEach((button) => press(button, false));
+    component.value = "";
+    text.value = "";
     fold(false);
-    setTimeout(apply);
+    apply();
   });
   form.hidden = false;
   apply();
