@@ -72,6 +72,25 @@ def without_the_dead(probes: Mapping[str, Mapping[str, Any]], cluster: Cluster |
     return Down(down)
 
 
+def new_members(probes: Mapping[str, Mapping[str, Any]], cluster: Cluster | None) -> list[str]:
+    """Return one sentence for each machine that would be a new etcd member of a cluster that stands.
+
+    Its etcd would begin a cluster of its own, with no data, and the apiserver beside it would show an empty Kubernetes.
+    """
+    placed = {host: probe["machine"]["placed"] for host, probe in probes.items() if probe.get("machine")}
+    if cluster is None or not any("kubelet" in components for components in placed.values()):
+        return []
+    members = [node.name for node in cluster.etcd]
+    old = [name for name in members if "etcd" in placed.get(name, ["etcd"])]
+    return [
+        f"{name}: it has no etcd, and the cluster stands: members are those of the first installation. Keep group etcd "
+        f"as it was ({', '.join(old)}), or begin anew (in a lab: pyk8s lab down). A member that lost its data: "
+        "docs/07-operate.md"
+        for name in members
+        if name not in old
+    ]
+
+
 def _silence(probe: Mapping[str, Any]) -> str:
     """Say why a probe brought nothing: no way to the machine, or what failed there."""
     reason = next(iter(str(probe.get("msg") or "").strip().splitlines()), "")

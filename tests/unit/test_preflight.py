@@ -4,7 +4,7 @@ import pytest
 
 from pyk8s.cluster.config import ClusterConfig
 from pyk8s.cluster.model import Cluster, Node, SshTarget
-from pyk8s.cluster.preflight import CLOCK_SECONDS, FREE_MIB, MEMORY_MIB, machine_problems, without_the_dead
+from pyk8s.cluster.preflight import CLOCK_SECONDS, FREE_MIB, MEMORY_MIB, machine_problems, new_members, without_the_dead
 
 NOW = 1_700_000_000.0
 CP = Node("cp1", "192.0.2.11", frozenset({"control_plane", "etcd"}), SshTarget("192.0.2.11"))
@@ -174,3 +174,29 @@ def test_without_a_majority_of_etcd_nothing_is_done():
 def test_without_any_control_plane_nothing_is_done():
     found = without_the_dead({"cp1": DEAD, "w1": ALIVE}, cluster())
     assert "no control plane is reached, and without one nothing can be done" in found.problems
+
+
+def placed(*components):
+    return {"machine": {"placed": dict.fromkeys(components, "0123")}}
+
+
+STANDS = placed("etcd", "kube-apiserver", "kubelet")
+
+
+def test_a_machine_that_would_be_a_new_etcd_member_of_a_standing_cluster_is_refused():
+    found = new_members({"cp1": STANDS, "cp2": placed(), "cp3": placed("kubelet"), "w1": placed()}, three_and_one())
+    assert [problem.partition(":")[0] for problem in found] == ["cp2", "cp3"]
+    assert "Keep group etcd as it was (cp1)" in found[0]
+
+
+@pytest.mark.parametrize(
+    "probes",
+    [
+        {"cp1": STANDS, "cp2": STANDS, "cp3": STANDS, "w1": placed()},
+        {"cp1": STANDS, "cp2": DEAD, "cp3": STANDS, "w1": STANDS},
+        {"cp1": placed("etcd"), "cp2": placed(), "cp3": placed(), "w1": placed()},
+    ],
+    ids=["a new worker", "a dead member", "a first installation that was broken off"],
+)
+def test_members_that_are_there_down_or_not_yet_installed_are_no_new_ones(probes):
+    assert new_members(probes, three_and_one()) == []

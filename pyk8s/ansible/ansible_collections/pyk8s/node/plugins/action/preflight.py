@@ -10,7 +10,7 @@ from ansible.utils.display import Display
 from pyk8s.ansible.support import ControllerAction
 from pyk8s.cluster.inventory import InventoryError
 from pyk8s.cluster.model import Cluster
-from pyk8s.cluster.preflight import machine_problems, without_the_dead
+from pyk8s.cluster.preflight import machine_problems, new_members, without_the_dead
 
 
 class ActionModule(ControllerAction):
@@ -33,7 +33,7 @@ class ActionModule(ControllerAction):
         variables = {host: task_vars["hostvars"].raw_get(host) for host in task_vars["ansible_play_hosts_all"]}
         probes = {host: known.get(self.arguments["probes"]) or {} for host, known in variables.items()}
         down = without_the_dead(probes, cluster)
-        problems += down.problems
+        problems += [*down.problems, *new_members(probes, cluster)]
         for host, probe in probes.items():
             if not probe.get("unreachable"):
                 options = {
