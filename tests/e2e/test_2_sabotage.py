@@ -81,10 +81,18 @@ CASES = [
     Sabotage(
         "a lost route to another node's pods",
         "w1",
-        "ip route flush proto 96",
+        "systemctl stop pod-network-refresh.timer && ip route flush proto 96",
         "systemctl restart pod-network",
         ("network-pod-to-pod",),
         ("kubelet-exec", "nodes-ready", "network-addresses"),
+    ),
+    Sabotage(
+        "masquerading gone, and nobody to put it back",
+        "w1",
+        "systemctl stop pod-network-refresh.timer && nft delete table ip pod_network",
+        "systemctl restart pod-network",
+        ("network-masquerade",),
+        ("network-pod-to-pod", "kube-proxy-cluster-ip"),
     ),
     Sabotage(
         "a dead kubelet",

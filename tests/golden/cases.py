@@ -112,10 +112,10 @@ def defaults() -> dict[str, Any]:
 
 def variables(component: str, cluster: Cluster) -> dict[str, Any]:
     """Return what ``place`` hands to a component's templates, with a made-up pod range for each node."""
-    prefix = component.replace("-", "_") + "_"
+    prefixes = tuple(name.replace("-", "_") + "_" for name in (component, "pod-network"))
     first, second = cluster.config.pod_cidr.split(".")[:2]
     ranges = {n.name: f"{first}.{second}.{index}.0/24" for index, n in enumerate(cluster.kubernetes_nodes)}
-    named = {key: value for key, value in defaults().items() if key.startswith(prefix)}
+    named = {key: value for key, value in defaults().items() if key.startswith(prefixes)}
     machine = {**UNKNOWN_MACHINE, "interfaces": {n.address: "eth0" for n in cluster.nodes}}
     return {"machine": machine, **named, "pod_network_nodes": ranges}
 

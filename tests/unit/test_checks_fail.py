@@ -200,6 +200,26 @@ def test_a_node_that_reaches_no_pods_fails(monkeypatch: pytest.MonkeyPatch) -> N
         run(network.pod_to_pod, Fake(say=answers()))
 
 
+def seen_as(**addresses: str) -> Callable[[str, list[str]], str]:
+    """Return what the server outside says of client_0, on cp1, and of client_1, on w1."""
+    own = {"client_0": "10.0.0.1", "client_1": "10.0.0.2"} | addresses
+    return lambda pod, _: f"{own[pod.replace('-', '_')]} server\n" if own[pod.replace("-", "_")] else ""
+
+
+def test_pods_that_are_seen_under_their_nodes_addresses_pass() -> None:
+    assert "cp1, w1 are seen" in run(network.masquerade, Fake(say=seen_as()))
+
+
+def test_a_pod_that_leaves_the_pod_network_under_its_own_address_fails() -> None:
+    with pytest.raises(CheckFailed, match=r"^a pod on w1 \(10\.0\.0\.2\): cp1 saw 10\.244\.1\.4$"):
+        run(network.masquerade, Fake(say=seen_as(client_1="10.244.1.4")))
+
+
+def test_a_pod_that_is_not_answered_from_outside_fails() -> None:
+    with pytest.raises(CheckFailed, match=r"^a pod on cp1 \(10\.0\.0\.1\): w1 did not answer$"):
+        run(network.masquerade, Fake(say=seen_as(client_0="")))
+
+
 @pytest.mark.parametrize("check", [network.pod_to_pod, kube_proxy.service_address, workloads.stateful_set])
 def test_a_cluster_without_nodes_proves_nothing(check: Callable[[Any], str]) -> None:
     with pytest.raises(CheckFailed, match="no node is Ready"):

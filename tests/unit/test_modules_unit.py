@@ -45,9 +45,9 @@ def test_a_unit_without_records_is_not_stale():
 
 
 def test_files_of_another_component_make_it_stale_only_where_it_uses_them(changed_at):
-    changed_at(150.0, component="pod-network")
+    changed_at(150.0, component="cni")
     assert not unit.is_stale(status(started=100.0), ["containerd"])
-    assert unit.is_stale(status(started=100.0), ["containerd", "pod-network"])
+    assert unit.is_stale(status(started=100.0), ["containerd", "cni"])
 
 
 def test_a_change_before_the_machine_was_started_again_makes_nothing_stale(changed_at, monkeypatch):

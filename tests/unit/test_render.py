@@ -35,7 +35,9 @@ def test_every_configuration_is_yaml_or_json_that_can_be_read():
 @pytest.mark.parametrize("name", only(".service"))
 def test_a_unit_has_its_sections_one_command_line_and_no_gaps(name):
     text = ALL[name]
-    assert [line for line in text.splitlines() if line.startswith("[")] == ["[Unit]", "[Service]", "[Install]"]
+    timed = name.replace(".service", ".timer") in ALL
+    wanted = ["[Unit]", "[Service]", *([] if timed else ["[Install]"])]
+    assert [line for line in text.splitlines() if line.startswith("[")] == wanted
     assert "\\\n\n" not in text
     assert not re.search(r"\\[ \t]+\n", text)
     continued = re.findall(r"\\\n(.*)", text)
@@ -77,7 +79,8 @@ def test_a_template_that_renders_to_nothing_places_no_file():
 
 
 def test_no_file_of_a_pod_network_is_placed_where_there_is_none():
-    assert tree_of("pod-network", stacked("1.36.4", pod_network="none")).files == ()
+    for component in ("cni", "pod-network"):
+        assert tree_of(component, stacked("1.36.4", pod_network="none")).files == ()
 
 
 def test_files_are_readable_by_root_alone_unless_tree_yml_says_otherwise(monkeypatch, tmp_path):
@@ -159,8 +162,8 @@ def test_a_control_plane_that_is_no_worker_is_registered_with_its_taint(version)
 
 def test_a_node_has_a_way_to_every_other_node_and_none_to_itself():
     cluster = stacked("1.36.4")
-    unit = file_of("pod-network", "/etc/systemd/system/pod-network.service", cluster, "w1")
-    routes = re.findall(r"ip route replace (\S+) via (\S+)", unit)
+    ways = file_of("pod-network", "/etc/pod-network/routes", cluster, "w1")
+    routes = re.findall(r"^route replace (\S+) via (\S+)", ways, re.MULTILINE)
     assert routes == [
         ("10.244.0.0/24", "192.0.2.11"),
         ("10.244.1.0/24", "192.0.2.12"),
@@ -176,7 +179,7 @@ def test_vxlan_knows_every_peer_by_address_and_takes_its_bytes_from_the_mtu():
         assert f"dev pods0 dst 192.0.2.{last}" in unit
     assert "dst 192.0.2.21" not in unit
     assert "mtu 1450" in unit
-    conflist = json.loads(file_of("pod-network", "/etc/cni/net.d/10-pod-network.conflist", cluster, "w1"))
+    conflist = json.loads(file_of("cni", "/etc/cni/net.d/10-pod-network.conflist", cluster, "w1"))
     assert conflist["plugins"][0]["mtu"] == 1450
 
 

@@ -9,7 +9,7 @@ import shlex
 from pyk8s.cluster.model import Node
 from pyk8s.verify.checks import parts
 from pyk8s.verify.context import Context
-from pyk8s.verify.model import CheckFailed
+from pyk8s.verify.model import CheckFailed, CheckSkipped
 from pyk8s.verify.objects import Manifest
 from pyk8s.verify.pods import is_ready
 from pyk8s.verify.registry import check
@@ -84,11 +84,46 @@ def addresses(ctx: Context) -> str:
     return f"{seen} pods within their nodes' ranges {ranges}, these within {whole}"
 
 
+@check(
+    "network-masquerade",
+    component=NETWORK,
+    title="What a pod sends out of the pod network comes from its node's address",
+    needs=("nodes",),
+    timeout=90,
+)
+def masquerade(ctx: Context) -> str:
+    """A pod on each node asks a server in another node's own network, which says whom it saw."""
+    if ctx.cluster is None or ctx.cluster.config.pod_network == "none":
+        raise CheckSkipped("pod_network is none: what its addresses become is not ours to say", expected=True)
+    namespace, ready = ctx.namespace(), _ready_nodes(ctx)
+    machines = [node for node in ctx.cluster.kubernetes_nodes if node.name in ready]
+    if len(machines) < 2:
+        raise CheckSkipped("needs a second node to ask", expected=len(ctx.cluster.kubernetes_nodes) < 2)
+    port = parts.host_port(namespace)
+    servers = [parts.web(ctx, f"server-{n}", node=node.name, host_port=port) for n, node in enumerate(machines[:2])]
+    clients = [parts.idle(ctx, f"client-{n}", node=node.name) for n, node in enumerate(machines)]
+    parts.start(ctx, namespace, *servers, *clients)
+    wrong = []
+    for number, node in enumerate(machines):
+        asked = machines[0 if number else 1]
+        answers = parts.ask(ctx, namespace, f"client-{number}", f"{asked.address}:{port}")
+        if [answer.caller for answer in answers] != [node.address]:
+            seen = f"{asked.name} saw {answers[0].caller}" if answers else f"{asked.name} did not answer"
+            wrong.append(f"a pod on {node.name} ({node.address}): {seen}")
+    if wrong:
+        raise CheckFailed("; ".join(wrong))
+    return f"pods on {', '.join(node.name for node in machines)} are seen under those nodes' addresses"
+
+
 def _one_on_each_node(ctx: Context, namespace: str) -> list[Manifest]:
-    nodes = sorted(node["metadata"]["name"] for node in ctx.objects.list("Node") if is_ready(node))
+    nodes = _ready_nodes(ctx)
     if not nodes:
         raise CheckFailed("no node is Ready")
     return parts.start(ctx, namespace, *[parts.web(ctx, f"web-{n}", node=node) for n, node in enumerate(nodes)])
+
+
+def _ready_nodes(ctx: Context) -> list[str]:
+    return sorted(node["metadata"]["name"] for node in ctx.objects.list("Node") if is_ready(node))
 
 
 def _from_node(ctx: Context, machine: Node, names: dict[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 
 from pyk8s.verify.context import Context
 from pyk8s.verify.model import CheckFailed
@@ -10,12 +11,10 @@ from pyk8s.verify.objects import Manifest
 from pyk8s.verify.pods import is_ready
 
 WEB_PORT = 8080
-WEB_COMMAND = [
-    "sh",
-    "-c",
+WEB_SCRIPT = (
     "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho; echo $REMOTE_ADDR $(hostname)\\n' >/www/cgi-bin/who; "
-    f"chmod +x /www/cgi-bin/who; exec httpd -f -p {WEB_PORT} -h /www",
-]
+    "chmod +x /www/cgi-bin/who; exec httpd -f -h /www -p "
+)
 FETCH_SECONDS = 3
 
 
@@ -27,19 +26,41 @@ class Answer:
     server: str
 
 
-def web(ctx: Context, name: str, *, node: str | None = None, app: str = "") -> Manifest:
+def web(ctx: Context, name: str, *, node: str | None = None, app: str = "", host_port: int = 0) -> Manifest:
     """Return a pod that says who it is on WEB_PORT, see Answer; busybox's httpd, nothing to configure.
 
-    It is ready when it listens, so that nobody asks too early.
+    It is ready when it listens, so that nobody asks too early. With a ``host_port`` it has its node's network instead
+    of one of its own, and listens there: it stands for what is outside of the pod network.
     """
-    pod = ctx.pod(name, ctx.images.busybox, command=WEB_COMMAND, node=node, labels={"app": app or name})
-    pod["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": WEB_PORT}, "periodSeconds": 1}
+    port = host_port or WEB_PORT
+    command = ["sh", "-c", f"{WEB_SCRIPT}{port}"]
+    more = {"hostNetwork": True} if host_port else {}
+    pod = ctx.pod(name, ctx.images.busybox, command=command, node=node, labels={"app": app or name}, **more)
+    pod["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": port}, "periodSeconds": 1}
     return pod
+
+
+def host_port(namespace: str) -> int:
+    """Return a port on nodes for a check's web pod, below NodePorts; two runs at once hardly ever have the same."""
+    return 20_000 + zlib.crc32(namespace.encode()) % 10_000
 
 
 def idle(ctx: Context, name: str, *, node: str | None = None) -> Manifest:
     """Return a pod that only waits, to run commands in."""
     return ctx.pod(name, ctx.images.busybox, command=["sleep", "600"], node=node)
+
+
+def away_from(node: str) -> Manifest:
+    """Return the affinity of a pod that may run on any node but this one."""
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "NotIn", "values": [node]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+
+
+def rather_on(node: str) -> Manifest:
+    """Return the affinity of a pod that runs on this node as long as it can, and then elsewhere."""
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
+    preferred = [{"weight": 100, "preference": term}]
+    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
 
 
 def start(ctx: Context, namespace: str, *pods: Manifest, timeout: float = 60) -> list[Manifest]:
