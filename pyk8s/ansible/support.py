@@ -79,6 +79,15 @@ class ControllerAction(ActionBase):  # type: ignore[misc]
         """Return what this run's probe of the machine said (see pyk8s.node.probe); nothing if there was none."""
         return dict(task_vars.get("__preflight_probe") or {})
 
+    def nothing_yet(self, task_vars: dict[str, Any], cluster: Cluster) -> bool:
+        """Whether this is a preview (``--check``) of a first installation: there is no API yet that could be asked."""
+        if not self.check_mode:
+            return False
+        if not (cluster.directory / "pki" / "super-admin.crt").exists():
+            return True
+        probes = [self.probe(task_vars["hostvars"].raw_get(node.name)) for node in cluster.control_plane]
+        return all("kube-apiserver" not in probe["machine"]["placed"] for probe in probes if "machine" in probe)
+
     def probed(self, task_vars: dict[str, Any], what: str) -> dict[str, str]:
         """Return what the probe found of our own: ``placed`` or ``installed``, by component."""
         return dict((self.probe(task_vars).get("machine") or {}).get(what) or {})

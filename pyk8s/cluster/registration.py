@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pyk8s.cluster.model import CONTROL_PLANE_LABEL, Cluster, Node
@@ -31,25 +32,23 @@ def register(cluster: Cluster, *, dry_run: bool = False) -> tuple[bool, dict[str
     has, and gives one to a Node that has none. With ``dry_run`` nothing is created. Raises Pyk8sError when a Node that
     came by itself gets no range in time, or when pod_cidr is used up.
     """
-    networked = cluster.config.pod_network != "none"
-    if dry_run and not (cluster.directory / "pki" / "super-admin.crt").exists():
-        return True, _with_free_ranges(cluster, {}) if networked else {}
     api = KubeApi(cluster)
-    planned = _with_free_ranges(cluster, _ranges(api)) if networked else {}
+    networked = cluster.config.pod_network != "none"
+    free = planned(cluster, _ranges(api) if networked else {})
     changed = False
     for node in cluster.kubernetes_nodes:
         wanted = manifest(node)
         if api.get(f"/api/v1/nodes/{node.name}") is None:
             changed = True
             if not dry_run:
-                api.create("/api/v1/nodes", {**wanted, "spec": _spec(node, planned), "status": NO_ROOM})
+                api.create("/api/v1/nodes", {**wanted, "spec": _spec(node, free), "status": NO_ROOM})
         changed = api.apply(wanted, dry_run=dry_run) or changed
-    return changed, planned if dry_run or not networked else _wait_for_ranges(api, cluster)
+    return changed, free if dry_run or not networked else _wait_for_ranges(api, cluster)
 
 
-def _spec(node: Node, planned: dict[str, str]) -> dict[str, Any]:
+def _spec(node: Node, free: dict[str, str]) -> dict[str, Any]:
     taints = [dataclasses.asdict(taint) for taint in node.taints]
-    pods = {"podCIDR": planned[node.name], "podCIDRs": [planned[node.name]]} if planned else {}
+    pods = {"podCIDR": free[node.name], "podCIDRs": [free[node.name]]} if free else {}
     return {"taints": taints, **pods}
 
 
@@ -75,17 +74,24 @@ def _wait_for_ranges(api: KubeApi, cluster: Cluster) -> dict[str, str]:
         time.sleep(0.2)
 
 
-def _with_free_ranges(cluster: Cluster, known: dict[str, str]) -> dict[str, str]:
+def planned(cluster: Cluster, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return each node's pod range: the one that is known, else a free one; none where pods' network is not ours.
+
+    Raises Pyk8sError when pod_cidr is used up.
+    """
+    if cluster.config.pod_network == "none":
+        return {}
+    known = known or {}
     ranges = ipaddress.ip_network(cluster.config.pod_cidr).subnets(new_prefix=24)
     taken = set(known.values())
     free = (str(network) for network in ranges if str(network) not in taken)
-    planned = {}
+    found = {}
     for node in cluster.kubernetes_nodes:
-        planned[node.name] = known.get(node.name) or next(free, "")
-        if not planned[node.name]:
+        found[node.name] = known.get(node.name) or next(free, "")
+        if not found[node.name]:
             raise Pyk8sError(
                 f"no pod range is left for {node.name}",
                 f"pod_cidr {cluster.config.pod_cidr} holds {len(taken)} ranges of a /24, all taken by Nodes",
                 "remove Nodes that are gone: kubectl delete node NAME",
             )
-    return planned
+    return found

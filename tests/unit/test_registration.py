@@ -45,14 +45,6 @@ def api(monkeypatch, tmp_path):
     return FakeApi
 
 
-@pytest.fixture
-def certificate():
-    """The certificate that says that there is a cluster to talk to."""
-    folder = stacked("1.36.4").directory / "pki"
-    folder.mkdir()
-    (folder / "super-admin.crt").write_text("")
-
-
 def test_every_node_is_registered_with_a_range_of_its_own(api):
     changed, ranges = registration.register(stacked("1.36.4"))
     assert changed
@@ -139,14 +131,12 @@ def test_a_node_that_came_by_itself_and_gets_no_range_is_an_error_naming_it(api,
     assert "kube-controller-manager" in error.value.hint
 
 
-def test_check_mode_before_there_is_a_cluster_makes_ranges_up_and_asks_nobody(api, monkeypatch):
+def test_ranges_are_planned_without_asking_anybody(monkeypatch):
     monkeypatch.setattr(registration, "KubeApi", None)
-    changed, ranges = registration.register(stacked("1.36.4"), dry_run=True)
-    assert changed
-    assert len(set(ranges.values())) == 5
+    assert len(set(registration.planned(stacked("1.36.4")).values())) == 5
+    assert registration.planned(stacked("1.36.4", pod_network="none")) == {}
 
 
-@pytest.mark.usefixtures("certificate")
 def test_check_mode_creates_nothing_and_gives_new_nodes_the_next_free_range(api):
     registration.register(stacked("1.36.4"))
     del api.nodes["w1"]

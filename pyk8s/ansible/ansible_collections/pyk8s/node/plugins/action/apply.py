@@ -17,7 +17,7 @@ class ActionModule(ControllerAction):
         component = self.arguments["component"]
         cluster = self.cluster(task_vars)
         documents = manifests(component, cluster, self.role_variables(task_vars, component))
-        if self.check_mode and not (cluster.directory / "pki" / "super-admin.crt").exists():
+        if self.nothing_yet(task_vars, cluster):
             return {"changed": True, "applied": [], "msg": "no cluster yet: all would be applied"}
         api = KubeApi(cluster)
         changed = [document for document in documents if api.apply(document, dry_run=self.check_mode)]

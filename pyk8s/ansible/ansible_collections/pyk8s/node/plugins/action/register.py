@@ -13,5 +13,8 @@ class ActionModule(ControllerAction):
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Create what is missing; see the module's documentation."""
-        changed, pod_cidrs = registration.register(self.cluster(task_vars), dry_run=self.check_mode)
+        cluster = self.cluster(task_vars)
+        if self.nothing_yet(task_vars, cluster):
+            return {"changed": True, "pod_cidrs": registration.planned(cluster)}
+        changed, pod_cidrs = registration.register(cluster, dry_run=self.check_mode)
         return {"changed": changed, "pod_cidrs": pod_cidrs}
