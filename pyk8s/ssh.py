@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import shlex
 import threading
 import time
@@ -20,6 +21,8 @@ from pyk8s.cluster.model import SshTarget
 from pyk8s.errors import Pyk8sError
 
 CONNECT_SECONDS = 5
+NOBODY = (errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT)
+"""What connecting to an address says where no machine answers for it."""
 SESSIONS = 8
 """Commands at one time over one connection; sshd's MaxSessions is 10 by default (sshd_config(5))."""
 
@@ -68,7 +71,12 @@ class Stream:
 
 
 class UnreachableError(Pyk8sError):
-    """A node that SSH does not reach, or that is not the one known by that name."""
+    """A node that SSH does not reach, or that is not the one known by that name.
+
+    ``silent`` where nothing at all answered at its address: a refused connection or key comes from a living machine.
+    """
+
+    silent = False
 
 
 class Shell:
@@ -163,11 +171,13 @@ class Shell:
             connection.open()
             connection.transport.set_keepalive(CONNECT_SECONDS)
         except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-            raise UnreachableError(
+            unreachable = UnreachableError(
                 f"{self.name} is not reached over SSH",
                 _reason(error),
                 f"try `ssh -p {target.port} {target.user}@{target.host} true`",
-            ) from error
+            )
+            unreachable.silent = _silent(error)
+            raise unreachable from error
         return connection
 
 
@@ -180,6 +190,12 @@ def _key(path: Path) -> dict[str, paramiko.PKey]:
         return {"pkey": paramiko.PKey.from_path(path)}
     except paramiko.PasswordRequiredException:
         return {}
+
+
+def _silent(error: Exception) -> bool:
+    """Whether nobody answered; not so where somebody did, or nothing was sent (no key, no name, no network)."""
+    tried = error.errors.values() if isinstance(error, NoValidConnectionsError) else [error]
+    return all(isinstance(one, TimeoutError) or getattr(one, "errno", None) in NOBODY for one in tried)
 
 
 def _reason(error: Exception) -> str:

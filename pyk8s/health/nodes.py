@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from pyk8s.cluster.model import Cluster, Node
 from pyk8s.endpoints import answering
@@ -26,7 +28,7 @@ def declare_dead(cluster: Cluster, node: Node) -> str:
     """
     objects = _objects(cluster)
     found = _not_ready(objects, node)
-    _refuse_alive(node)
+    _refuse_alive(node, cluster.minor)
     if cluster.minor >= TAINT_SINCE:
         kept = [taint for taint in found["spec"].get("taints") or [] if taint["key"] != TAINT["key"]]
         objects.patch("Node", node.name, {"spec": {"taints": [*kept, TAINT]}})
@@ -45,12 +47,29 @@ def declare_alive(cluster: Cluster, node: Node) -> str:
         raise Pyk8sError(
             f"{node.name} is not Ready", "it is not back yet", f"fab health says what is wrong with {node.name}"
         )
+    if not _take_back(objects, found):
+        return f"{node.name} takes pods as before"
+    return f"{node.name} has no taint {TAINT['key']} any more, and takes pods"
+
+
+def take_back(kubeconfig: str, name: str) -> None:
+    """Take the taint from a node, whether it is back or not. Raises Pyk8sError where the API does not answer."""
+    settings = client.Configuration()
+    config.load_kube_config(kubeconfig, client_configuration=settings)  # type: ignore[no-untyped-call]
+    objects = Objects(client.ApiClient(settings), TAINT_SINCE)
+    try:
+        if found := objects.find("Node", name):
+            _take_back(objects, found)
+    except (ApiException, HTTPError, OSError) as error:
+        raise Pyk8sError(f"the taint {TAINT['key']} of {name} was not taken back", str(error)) from error
+
+
+def _take_back(objects: Objects, found: Manifest) -> bool:
     taints = found["spec"].get("taints") or []
     kept = [taint for taint in taints if taint["key"] != TAINT["key"]]
-    if len(kept) == len(taints):
-        return f"{node.name} takes pods as before"
-    objects.patch("Node", node.name, {"spec": {"taints": kept}})
-    return f"{node.name} has no taint {TAINT['key']} any more, and takes pods"
+    if len(kept) < len(taints):
+        objects.patch("Node", found["metadata"]["name"], {"spec": {"taints": kept}})
+    return len(kept) < len(taints)
 
 
 def _objects(cluster: Cluster) -> Objects:
@@ -73,16 +92,27 @@ def _not_ready(objects: Objects, node: Node) -> Manifest:
     return found
 
 
-def _refuse_alive(node: Node) -> None:
+def _refuse_alive(node: Node, minor: int) -> None:
+    """A refused key or connection is an answer as well; a machine behind a jump host cannot be told dead from here."""
     shell = Shell(node.ssh)
     try:
         shell.run("true", timeout=5)
-    except UnreachableError:
-        return
+        answer = "its machine answers over SSH"
+    except UnreachableError as error:
+        if error.silent:
+            return
+        answer = f"its machine may be alive ({error.why})"
     finally:
         shell.close()
     raise Pyk8sError(
         f"{node.name} is not declared dead",
-        "its machine answers over SSH: its pods may still run, and would then run twice",
-        "power it off first, or mend its kubelet: fab logs --unit kubelet --node " + node.name,
+        f"{answer}: its pods may still run, and would then run twice",
+        f"mend its kubelet (fab logs --unit kubelet --node {node.name}), or power the machine off and run this again; "
+        f"where you know that it is off: fab kubectl -- {_by_hand(minor, node)}",
     )
+
+
+def _by_hand(minor: int, node: Node) -> str:
+    if minor >= TAINT_SINCE:
+        return f"taint node {node.name} {TAINT['key']}={TAINT['value']}:{TAINT['effect']}"
+    return "delete pod NAME --namespace NAMESPACE --force --grace-period=0"

@@ -38,14 +38,16 @@ class FakeObjects:
 def declare(monkeypatch):
     """Return a function that declares w1 dead or alive in a cluster as told."""
 
-    def _declare(objects, version="1.36.4", answers=False, dead=True):
+    def _declare(objects, version="1.36.4", answers=False, dead=True, silent=True):
         class FakeShell:
             def __init__(self, target):
                 pass
 
             def run(self, command, timeout):
                 if not answers:
-                    raise UnreachableError("w1 is not reached")
+                    error = UnreachableError("w1 is not reached", "it refuses the key")
+                    error.silent = silent
+                    raise error
 
             def close(self):
                 pass
@@ -84,6 +86,16 @@ def test_a_machine_that_answers_is_not_declared_dead(declare):
     with pytest.raises(Pyk8sError, match="its pods may still run, and would then run twice"):
         declare(objects, answers=True)
     assert objects.node["spec"]["taints"] == []
+
+
+@pytest.mark.parametrize(("version", "by_hand"), [("1.36.4", "taint node w1"), ("1.20.2", "delete pod NAME")])
+def test_a_machine_that_refuses_us_is_not_declared_dead(declare, version, by_hand):
+    objects = FakeObjects("Unknown")
+    with pytest.raises(Pyk8sError, match=r"may be alive \(it refuses the key\)") as refused:
+        declare(objects, version=version, silent=False)
+    assert by_hand in refused.value.hint
+    assert objects.node["spec"]["taints"] == []
+    assert objects.deleted == []
 
 
 def test_back_and_ready_it_takes_pods_again(declare):

@@ -1,6 +1,7 @@
 """pyk8s.ssh against a real SSH server in this process, on loopback."""
 
 import contextlib
+import errno
 import os
 import pwd
 import socket
@@ -12,10 +13,31 @@ from concurrent.futures import ThreadPoolExecutor
 import paramiko
 import pytest
 from paramiko.common import cMSG_CHANNEL_SUCCESS
+from paramiko.ssh_exception import NoValidConnectionsError
 
+from pyk8s import ssh
 from pyk8s.cluster.model import SshTarget
 from pyk8s.errors import Pyk8sError
 from pyk8s.ssh import Shell, UnreachableError
+
+
+@pytest.mark.parametrize(
+    ("error", "silent"),
+    [
+        (TimeoutError("timed out"), True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), True),
+        (NoValidConnectionsError({("192.0.2.1", 22): OSError(errno.EHOSTUNREACH, "No route to host")}), True),
+        (NoValidConnectionsError({("192.0.2.1", 22): ConnectionRefusedError(errno.ECONNREFUSED, "refused")}), False),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), False),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), False),
+        (FileNotFoundError(errno.ENOENT, "no key"), False),
+        (paramiko.AuthenticationException("refused"), False),
+        (paramiko.SSHException("Error reading SSH protocol banner"), False),
+    ],
+    ids=str,
+)
+def test_a_machine_is_silent_only_where_nobody_answered(error, silent):
+    assert ssh._silent(error) is silent
 
 
 class Door(paramiko.ServerInterface):
