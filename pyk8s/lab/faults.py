@@ -17,8 +17,9 @@ from docker.errors import DockerException
 
 from pyk8s.cluster.model import Cluster, Node
 from pyk8s.errors import Pyk8sError
+from pyk8s.health import nodes
 from pyk8s.lab import engine, guard, scripts
-from pyk8s.lab.remedies import Ledger, Remedy, apply, container_of, heal
+from pyk8s.lab.remedies import BOOT, Ledger, Remedy, apply, container_of, heal
 from pyk8s.ssh import Shell
 
 NO_NETEM = "qdisc kind is unknown"
@@ -100,11 +101,18 @@ class Injector:
     def reboot(self, node: Node) -> Fault:
         """Reboot the machine in good order; undoing it only waits until it is back."""
         name = container_of(self._client, node) if self._client else ""
-        remedy = self._remedy(node, "rebooted", container=name, action="start" if name else "")
         if name:
+            remedy = self._remedy(node, "rebooted", container=name, action="start")
             return self._make(node, "rebooted", lambda: self._docker(name, "restart"), remedy)
-        reboot = "systemd-run --on-active=1 systemctl reboot"
-        return self._make(node, "rebooted", lambda: self._run(node, reboot), remedy)
+        boot = self._shell(node).run(BOOT).stdout.strip()
+        remedy = self._remedy(node, "rebooted", boot=boot)
+        return self._make(node, "rebooted", lambda: self._run(node, scripts.REBOOT), remedy)
+
+    def declare_dead(self, node: Node) -> Fault:
+        """Say that a machine that is down is dead, as ``fab nodes.declare_dead`` does; undoing it takes that back."""
+        kubeconfig = str(self.cluster.directory / "admin.kubeconfig")
+        remedy = self._remedy(node, "declared dead", kubeconfig=kubeconfig)
+        return self._make(node, "declared dead", lambda: nodes.declare_dead(self.cluster, node), remedy)
 
     def cut(self, node: Node, addresses: Iterable[str], ways: str = "both") -> Fault:
         """Drop all packets between a machine and addresses (or networks); ``ways`` is both, in or out."""
@@ -134,9 +142,12 @@ class Injector:
         return self._command(node, "etcd's disk full", scripts.FILL, scripts.EMPTY)
 
     def flush(self, node: Node) -> Fault:
-        """Remove kube-proxy's rules for Services and masquerading; undoing it restarts kube-proxy."""
-        harm = scripts.FLUSH_NFTABLES if self.cluster.config.kube_proxy_mode == "nftables" else scripts.FLUSH_IPTABLES
-        return self._command(node, "service rules flushed", harm, "systemctl restart kube-proxy")
+        """Remove the rules of Services and masquerading; undoing it restarts the units that set them up."""
+        config, undo = self.cluster.config, "systemctl restart kube-proxy"
+        harm = scripts.FLUSH_NFTABLES if config.kube_proxy_mode == "nftables" else scripts.FLUSH_IPTABLES
+        if config.pod_network != "none":
+            harm, undo = harm + scripts.FLUSH_MASQUERADE, f"{undo} pod-network-refresh"
+        return self._command(node, "the rules of Services and masquerading flushed", harm, undo)
 
     def undo(self, fault: Fault) -> None:
         """Undo a fault, and return when its machine is reached again; undoing it twice does no harm."""
@@ -158,7 +169,7 @@ class Injector:
             remedy = dataclasses.replace(remedy, command=f"{undo}\n{scripts.no_alarm(remedy.identity)}")
         return self._make(node, what, lambda: self._run(node, harm), remedy)
 
-    def _make(self, node: Node, what: str, harm: Callable[[], None], remedy: Remedy | None) -> Fault:
+    def _make(self, node: Node, what: str, harm: Callable[[], object], remedy: Remedy | None) -> Fault:
         fault = Fault(f"{node.name}: {what}", node, remedy)
         if remedy:
             self._watch()

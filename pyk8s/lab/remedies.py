@@ -20,6 +20,7 @@ from docker.errors import DockerException
 
 from pyk8s.cluster.model import Cluster, Node, SshTarget
 from pyk8s.errors import Pyk8sError
+from pyk8s.health import nodes
 from pyk8s.lab import engine
 from pyk8s.lab.spec import MACHINE_LABEL
 from pyk8s.ssh import Shell
@@ -27,11 +28,17 @@ from pyk8s.ssh import Shell
 BACK_SECONDS = 90
 """How long a machine may take from its start until SSH answers."""
 COMMAND_SECONDS = 60
+BOOT = "cat /proc/sys/kernel/random/boot_id"
+"""Says which boot of the machine this is; containers have that of their host."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Remedy:
-    """What undoes one fault: a command as root on the node, or an action (start, unpause) on its container."""
+    """What undoes one fault: a command as root on the node, or an action (start, unpause) on its container.
+
+    With a ``boot``, the machine is back when its boot has another identity. With a ``kubeconfig`` the node was declared
+    dead, and the API takes that back; nothing is done on the machine.
+    """
 
     identity: str
     what: str
@@ -41,6 +48,8 @@ class Remedy:
     command: str = ""
     container: str = ""
     action: str = ""
+    boot: str = ""
+    kubeconfig: str = ""
 
 
 class Ledger:
@@ -121,6 +130,9 @@ def heal(ledger: Ledger) -> list[str]:
 
 def apply(remedy: Remedy) -> None:
     """Undo one fault and return when the machine is reached again; raises Pyk8sError when it is not."""
+    if remedy.kubeconfig:
+        nodes.take_back(remedy.kubeconfig, remedy.node)
+        return
     if remedy.container:
         _revive(remedy)
     shell = Shell(remedy.ssh)
@@ -160,9 +172,11 @@ def _wait_for(shell: Shell, remedy: Remedy) -> None:
     deadline = time.monotonic() + BACK_SECONDS
     while True:
         try:
-            shell.run("true", timeout=5)
-            return
+            if shell.run(BOOT, timeout=5).stdout.strip() != remedy.boot:
+                return
+            said = "it has not rebooted"
         except Pyk8sError as error:
-            if time.monotonic() > deadline:
-                raise Pyk8sError(f"{remedy.node} does not answer after {BACK_SECONDS} s", str(error)) from error
-            time.sleep(0.3)
+            said = str(error)
+        if time.monotonic() > deadline:
+            raise Pyk8sError(f"{remedy.node} is not back after {BACK_SECONDS} s", said)
+        time.sleep(0.3)

@@ -32,18 +32,26 @@ python3 - <<'PUNCH'
 dd if=/dev/zero of={ETCD}/ballast bs=64k 2>/dev/null || true
 """
 EMPTY = f"""\
+set -e
 systemctl stop etcd
-if mountpoint -q {SMALL}; then
-    mountpoint -q {ETCD} && umount {ETCD}
+if [ {SMALL} -ef {ETCD} ]; then
     rm -f {SMALL}/ballast
-    if [ -d {SMALL}/member ]; then
-        rm -rf {ETCD}/member && cp -a {SMALL}/member {ETCD}/
-    fi
-    umount {SMALL}
+    umount {ETCD}
+    touch {SMALL}/newer
 fi
+if [ -e {SMALL}/newer ]; then
+    rm -rf {ETCD}/member.new
+    cp -a {SMALL}/member {ETCD}/member.new
+    rm -rf {ETCD}/member
+    mv {ETCD}/member.new {ETCD}/member
+    rm {SMALL}/newer
+fi
+! mountpoint -q {SMALL} || umount {SMALL}
 systemctl reset-failed etcd 2>/dev/null || true
 systemctl start etcd
 """
+"""The small file system has what counts only once it stood in the place of the data (-ef: both are one folder)."""
+REBOOT = "systemd-run --quiet --on-active=1 --timer-property=AccuracySec=100ms systemctl reboot"
 
 FLUSH_IPTABLES = """\
 for table in nat filter mangle; do
@@ -61,6 +69,7 @@ done
 """
 """All tables, as a firewall that is restarted does it: kube-proxy looks for its chain in mangle, and there alone."""
 FLUSH_NFTABLES = "nft delete table ip kube-proxy\n"
+FLUSH_MASQUERADE = "nft delete table ip pod_network\n"
 
 
 def kill(names: str) -> str:

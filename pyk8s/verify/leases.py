@@ -9,6 +9,7 @@ from pyk8s.verify import probe
 from pyk8s.verify.context import Context
 from pyk8s.verify.model import CheckFailed, CheckSkipped
 
+PORTS = {"kube-controller-manager": 10257, "kube-scheduler": 10259}
 RENEW_SECONDS = 12
 """A leader renews every 2 s; another takes over after 15 s (--leader-elect-retry-period, -lease-duration)."""
 
@@ -33,14 +34,12 @@ def leader(ctx: Context, component: str) -> str:
     return f"held by {holder.split('_')[0]}, renewed since {before or 'it was made'}"
 
 
-def one_leads(ctx: Context, component: str, port: int) -> str:
+def one_leads(ctx: Context, component: str) -> str:
     """Ask every control plane's instance whether it leads; return evidence, raise CheckFailed unless exactly one does.
 
     An instance without leader election has no such metric, and works beside the one that was elected.
     """
-    told = {
-        node.name: _master(ctx, node, component, port) for node in (ctx.cluster.control_plane if ctx.cluster else ())
-    }
+    told = {node.name: _master(ctx, node, component) for node in (ctx.cluster.control_plane if ctx.cluster else ())}
     leaders = [name for name, status in told.items() if status == "1"]
     waiting = [name for name, status in told.items() if status == "0"]
     if len(leaders) != 1 or len(leaders) + len(waiting) != len(told):
@@ -49,10 +48,15 @@ def one_leads(ctx: Context, component: str, port: int) -> str:
     return f"{leaders[0]} leads, {', '.join(waiting) or 'nobody'} waits"
 
 
-def _master(ctx: Context, node: Node, component: str, port: int) -> str:
+def leads(ctx: Context, node: Node, component: str) -> bool:
+    """Ask one control plane's instance whether it leads; its machine's host name need not be the node's name."""
+    return _master(ctx, node, component) == "1"
+
+
+def _master(ctx: Context, node: Node, component: str) -> str:
     """Return an instance's own word: 1 it leads, 0 it waits, "" where it takes no part, else what went wrong."""
     who = probe.Identity(ca="", cert=probe.HEALTH.cert, key=probe.HEALTH.key)
-    answer = probe.fetch(ctx, node, f"https://127.0.0.1:{port}/metrics", who)
+    answer = probe.fetch(ctx, node, f"https://127.0.0.1:{PORTS[component]}/metrics", who)
     if answer.status != 200:
         return str(answer)
     found = re.search(rf'^leader_election_master_status{{name="{component}"}} (\d)', answer.text, re.MULTILINE)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyk8s.verify.context import Context
 
 SUITES = ("smoke", "full", "faults", "slo")
-NEEDS = frozenset({"nodes", "etcd", "two-workers", "outside", "spare-control-planes"})
+NEEDS = frozenset({"nodes", "etcd", "two-workers", "outside", "spare-control-planes", "spare-members"})
 
 
 class CheckFailed(Exception):  # noqa: N818 - it states an outcome, not an error of the program

@@ -38,8 +38,8 @@ class Needs:
             return self._two_workers()
         if need == "outside":
             return self._outside()
-        if need == "spare-control-planes":
-            return self._spare_control_planes()
+        if need in {"spare-control-planes", "spare-members"}:
+            return self._spare(control_planes=need == "spare-control-planes")
         if self.session.cluster is None:
             return CheckSkipped("needs a shell on the nodes; only a kubeconfig was given", expected=True)
         return None
@@ -53,15 +53,17 @@ class Needs:
         wanted = len(cluster.workers) if cluster else sum(not _reserved(node) for node in nodes)
         return CheckSkipped(f"needs two nodes that take pods: {now} now, {wanted} by design", expected=wanted < 2)
 
-    def _spare_control_planes(self) -> CheckSkipped | None:
-        """Whether one control plane and one etcd member may die, by design."""
+    def _spare(self, *, control_planes: bool) -> CheckSkipped | None:
+        """Whether one etcd member may die, by design, and a control plane with it where that is asked."""
         cluster = self.session.cluster
         if cluster is None:
             return CheckSkipped("needs the machines; only a kubeconfig was given", expected=True)
-        if len(cluster.control_plane) > 1 and len(cluster.etcd) - cluster.etcd_quorum > 0:
+        spare = len(cluster.etcd) > cluster.etcd_quorum
+        if spare and (len(cluster.control_plane) > 1 or not control_planes):
             return None
+        what = "a control plane and an etcd member" if control_planes else "an etcd member"
         has = f"{len(cluster.control_plane)} control planes and {len(cluster.etcd)} etcd members"
-        return CheckSkipped(f"needs a control plane and an etcd member to spare: there are {has}", expected=True)
+        return CheckSkipped(f"needs {what} to spare: there are {has}", expected=True)
 
     def _outside(self) -> CheckSkipped | None:
         addresses = {node["metadata"]["name"]: address(node) for node in self.session.objects.list("Node")}

@@ -44,6 +44,15 @@ def check(
     return _register
 
 
+def fault_check(
+    name: str, *, component: str, title: str, timeout: float, needs: tuple[str, ...] = ("nodes",)
+) -> Callable[[Function], Function]:
+    """Register a check of the suite ``faults``: it needs the machines, and runs alone."""
+    return check(
+        name, component=component, title=title, suites=("faults",), needs=needs, exclusive=True, timeout=timeout
+    )
+
+
 def load() -> tuple[Check, ...]:
     """Import every module of ``pyk8s.verify.checks`` and return all checks, by component and name."""
     for module in pkgutil.iter_modules(package.__path__):

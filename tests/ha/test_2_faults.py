@@ -38,7 +38,15 @@ def begin_fault(cluster):
     """Start a run that makes a fault, and return it once the fault is made."""
     command = ["pyk8s", "verify", "--inventory", tools.inventory(LAB), "--check", "fault-etcd-member-dies"]
     environment = {**os.environ, "PATH": f"{tools.BIN}:{os.environ['PATH']}"}
-    run = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    run = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # Tests that are run in the background ignore it, and what they start would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     ledger = Ledger.of(cluster)
     wait(lambda: ledger.open(), 90)
     return run, ledger

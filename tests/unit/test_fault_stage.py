@@ -10,8 +10,8 @@ from pyk8s.cluster.config import ClusterConfig
 from pyk8s.cluster.model import Cluster, Node, SshTarget
 from pyk8s.lab.faults import Fault, UnavailableError
 from pyk8s.verify.checks.fault_restarts import _thousandths
-from pyk8s.verify.checks.fault_workers import profile
 from pyk8s.verify.faults.probes import Probe, Sample
+from pyk8s.verify.faults.profile import profile
 from pyk8s.verify.faults.stage import READ, WRITE, Stage
 from pyk8s.verify.model import CheckFailed, CheckSkipped, Interrupted
 from pyk8s.verify.wait import Deadline, poll

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -23,12 +24,14 @@ class FakeShell:
 
     def __init__(self, fails="\0"):
         self.ran = []
+        self.boot = "this-boot"
         self.fails = fails
 
     def run(self, command, check=True, timeout=30):
         self.ran.append(command)
         if self.fails in command:
             raise Pyk8sError("it failed", "Error: Specified qdisc kind is unknown.")
+        return types.SimpleNamespace(stdout=f"{self.boot}\n" if command == remedies.BOOT else "")
 
     def close(self):
         pass
@@ -53,7 +56,7 @@ def injector(tmp_path, shell, monkeypatch):
 def test_a_fault_is_in_the_ledger_before_it_is_made_and_gone_from_it_once_undone(injector, shell):
     seen = []
     plain = shell.run
-    shell.run = lambda command, **options: (seen.append(len(injector.ledger.open())), plain(command, **options))
+    shell.run = lambda command, **options: [seen.append(len(injector.ledger.open())), plain(command, **options)][1]
     fault = injector.stop(NODE, "kubelet")
     assert seen == [1]
     assert fault.what == "w1: kubelet stopped"
@@ -75,6 +78,74 @@ def test_a_fault_that_fails_half_way_is_undone_at_once(injector, shell):
 def test_a_kill_needs_no_remedy(injector, shell):
     assert injector.kill(NODE, "etcd").remedy is None
     assert "systemctl kill --kill-who=main --signal=KILL etcd" in shell.ran[-1]
+
+
+@pytest.mark.parametrize(
+    ("keys", "removed", "units"),
+    [
+        ({}, ("iptables-restore", "ip pod_network"), "kube-proxy pod-network-refresh"),
+        ({"pod_network": "none"}, ("iptables-restore",), "kube-proxy"),
+        ({"kube_proxy_mode": "nftables"}, ("ip kube-proxy", "ip pod_network"), "kube-proxy pod-network-refresh"),
+    ],
+)
+def test_a_flush_takes_all_rules_that_this_cluster_set_up_and_is_undone_by_who_did(
+    injector, shell, keys, removed, units
+):
+    injector.cluster = Cluster(ClusterConfig(**keys), (NODE,))
+    fault = injector.flush(NODE)
+    tables = ("iptables-restore", "ip kube-proxy", "ip pod_network")
+    assert tuple(table for table in tables if table in shell.ran[0]) == removed
+    assert fault.remedy.command == f"systemctl restart {units}"
+
+
+def test_a_reboot_by_ssh_is_over_when_the_machine_has_another_boot_not_when_it_still_answers(
+    injector, shell, monkeypatch
+):
+    fault = injector.reboot(NODE)
+    assert fault.remedy.boot == "this-boot"
+    monkeypatch.setattr(remedies, "BACK_SECONDS", 0)
+    with pytest.raises(Pyk8sError, match="it has not rebooted"):
+        injector.undo(fault)
+    shell.boot = "another-boot"
+    injector.undo(fault)
+    assert injector.ledger.open() == ()
+
+
+def test_a_node_declared_dead_is_taken_back_by_whoever_undoes_faults(injector, shell, monkeypatch):
+    taken = []
+    monkeypatch.setattr(remedies.nodes, "declare_dead", lambda cluster, node: "said")
+    monkeypatch.setattr(remedies.nodes, "take_back", lambda kubeconfig, name: taken.append((kubeconfig, name)))
+    injector.declare_dead(NODE)
+    assert [one.what for one in injector.ledger.open()] == ["w1: declared dead"]
+    assert remedies.heal(injector.ledger) == ["w1: declared dead"]
+    assert taken == [(str(injector.cluster.directory / "admin.kubeconfig"), "w1")]
+    assert shell.ran == []
+
+
+def full_disk(tmp_path, *, placed):
+    """Run the remedy of a full disk on folders here; return what the shell said and what stands in the data folder."""
+    etcd, small, tools = tmp_path / "etcd", tmp_path / "small", tmp_path / "bin"
+    (etcd / "member").mkdir(parents=True)
+    (etcd / "member" / "data").write_text("old")
+    (small / "member").mkdir(parents=True)
+    (small / "member" / "data").write_text("new" if placed else "half a copy")
+    if placed:
+        (small / "newer").touch()
+    tools.mkdir()
+    for name in ("systemctl", "mountpoint", "umount"):
+        (tools / name).write_text("#!/bin/sh\nexit 0\n")
+        (tools / name).chmod(0o755)
+    script = scripts.EMPTY.replace(scripts.ETCD, str(etcd)).replace(scripts.SMALL, str(small))
+    subprocess.run(["sh", "-c", script], check=True, env={"PATH": f"{tools}:{os.environ['PATH']}"})
+    return (etcd / "member" / "data").read_text()
+
+
+def test_a_disk_that_was_never_full_keeps_its_data_when_that_is_undone(tmp_path):
+    assert full_disk(tmp_path, placed=False) == "old"
+
+
+def test_what_was_written_on_the_full_disk_is_taken_over_once_it_was_in_place(tmp_path):
+    assert full_disk(tmp_path, placed=True) == "new"
 
 
 def test_two_runs_at_a_time_are_refused(injector, tmp_path):
@@ -141,10 +212,10 @@ def test_what_an_earlier_run_left_is_undone_the_latest_first(tmp_path, shell, mo
 def test_what_cannot_be_undone_stays_in_the_ledger_and_is_named(tmp_path, shell, monkeypatch):
     monkeypatch.setattr(remedies, "Shell", lambda target: shell)
     monkeypatch.setattr(remedies, "BACK_SECONDS", 0)
-    shell.fails = "true"
+    shell.fails = remedies.BOOT
     ledger = Ledger(tmp_path / "faults.json")
     ledger.add(remedy(tmp_path))
-    with pytest.raises(Pyk8sError, match=r"w1: fault 1: w1 does not answer"):
+    with pytest.raises(Pyk8sError, match=r"w1: fault 1: w1 is not back after"):
         remedies.heal(ledger)
     assert len(ledger.open()) == 1
 

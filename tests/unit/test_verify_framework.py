@@ -278,6 +278,26 @@ def test_a_missing_second_worker_counts_only_where_there_should_be_one(
     assert unmet.expected is expected
 
 
+@pytest.mark.parametrize(
+    ("control_planes", "members", "unmet"),
+    [
+        (1, 1, ("control-planes", "members")),
+        (1, 3, ("control-planes",)),
+        (2, 1, ("control-planes", "members")),
+        (2, 3, ()),
+    ],
+)
+def test_what_may_die_by_design_decides_which_faults_are_left_out(
+    fake: FakeApi, control_planes: int, members: int, unmet: tuple[str, ...]
+) -> None:
+    groups = ["control_plane"] * control_planes + ["etcd"] * members
+    nodes = [Node(f"n{n}", f"127.0.1.{n}", frozenset({group}), SshTarget(f"n{n}")) for n, group in enumerate(groups)]
+    needs = Needs(Session(fake.kubeconfig, Cluster(ClusterConfig(), tuple(nodes))))
+    answers = {one: needs.unmet(make(lambda ctx: "", needs=(f"spare-{one}",))) for one in ("control-planes", "members")}
+    assert tuple(one for one, answer in answers.items() if answer) == unmet
+    assert all(answer.expected for answer in answers.values() if answer)
+
+
 def test_schedulable_are_ready_nodes_without_taint(fake: FakeApi) -> None:
     fake.add_node("cp1", taints=[{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}])
     fake.add_node("w2")

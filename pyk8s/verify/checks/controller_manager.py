@@ -105,7 +105,7 @@ def leader(ctx: Context) -> str:
 )
 def one_leader(ctx: Context) -> str:
     """Ask each of them, through its metrics."""
-    return leases.one_leads(ctx, COMPONENT, 10257)
+    return leases.one_leads(ctx, COMPONENT)
 
 
 @check(

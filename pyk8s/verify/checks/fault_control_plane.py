@@ -7,9 +7,8 @@ from pyk8s.verify import leases
 from pyk8s.verify.context import Context
 from pyk8s.verify.faults.places import front, leading
 from pyk8s.verify.faults.stage import READ, READ_BOUND, WRITE, WRITE_BOUND, Stage
-from pyk8s.verify.registry import check
+from pyk8s.verify.registry import fault_check
 
-SUITE = ("faults",)
 NEEDS = ("nodes", "spare-control-planes")
 LEADER_BOUND = 30.0
 """Seconds until another controller manager or scheduler leads: a lease of 15 s, tried every 2 s (leader election)."""
@@ -17,37 +16,31 @@ WORK_BOUND = 45.0
 """Seconds until a new Deployment runs while a control plane is dead: a new leader of both, and a pod's start."""
 
 
-@check(
+@fault_check(
     "fault-apiserver-dies",
     component="kube-apiserver",
     title="The apiserver behind api_endpoint dies: reads go on within 5 s, writes within 10 s, none is lost",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=150,
 )
 def apiserver_dies(ctx: Context) -> str:
     """Kill the apiserver that clients speak to, and keep it dead for a while."""
-    victim = front(ctx)
     with Stage(ctx) as stage:
+        victim = front(stage)
         with stage.harm(lambda faults: faults.hold(victim, "kube-apiserver")):
             stage.watch(12)
             stage.work_goes_on(WORK_BOUND)
         stage.calm()
-        stage.api_answers()
         _others_answer(stage, victim)
-        stage.services_answer(READ_BOUND)
-        stage.writes_kept()
+        stage.all_kept()
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-controller-manager-dies",
     component="kube-controller-manager",
     title="The leading controller manager dies: another leads within 30 s and does its work",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=150,
 )
 def controller_manager_dies(ctx: Context) -> str:
@@ -55,13 +48,11 @@ def controller_manager_dies(ctx: Context) -> str:
     return _leader_dies(ctx, "kube-controller-manager")
 
 
-@check(
+@fault_check(
     "fault-scheduler-dies",
     component="kube-scheduler",
     title="The leading scheduler dies: another leads within 30 s and places pods",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=150,
 )
 def scheduler_dies(ctx: Context) -> str:
@@ -69,59 +60,49 @@ def scheduler_dies(ctx: Context) -> str:
     return _leader_dies(ctx, "kube-scheduler")
 
 
-@check(
+@fault_check(
     "fault-control-plane-dies",
     component="high availability",
     title="The control plane behind api_endpoint dies: reads go on within 5 s, writes within 10 s, none is lost",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=240,
 )
 def control_plane_dies(ctx: Context) -> str:
     """Let the machine that clients speak to die: no node is special, the first one least of all."""
-    victim = front(ctx)
     with Stage(ctx) as stage:
+        victim = front(stage)
         with stage.harm(lambda faults: faults.crash(victim)):
             stage.watch(15)
-            stage.work_goes_on(WORK_BOUND)
+            stage.work_goes_on(WORK_BOUND, victim)
         stage.calm(timeout=120)
-        stage.api_answers()
         _others_answer(stage, victim, WRITE_BOUND)
-        stage.services_answer(READ_BOUND)
-        stage.writes_kept()
+        stage.all_kept(victim=victim)
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-control-plane-freezes",
     component="high availability",
     title="The control plane behind api_endpoint freezes, and thaws: reads go on within 5 s, writes within 10 s",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=240,
 )
 def control_plane_freezes(ctx: Context) -> str:
     """Freeze the machine that clients speak to: it takes connections and answers none."""
-    victim = front(ctx)
     with Stage(ctx) as stage:
+        victim = front(stage)
         with stage.harm(lambda faults: faults.freeze(victim)):
             stage.watch(20)
         stage.calm(timeout=120)
-        stage.api_answers()
-        stage.services_answer(READ_BOUND)
-        stage.writes_kept()
+        stage.all_kept(victim=victim)
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-apiservers-restart",
     component="kube-apiserver",
     title="The apiservers restart one after the other: watches miss nothing, Services and writes go on",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=240,
 )
 def apiservers_restart(ctx: Context) -> str:
@@ -134,18 +115,16 @@ def apiservers_restart(ctx: Context) -> str:
                 stage.watch(1)
             stage.calm(2, 90)
         watching.complete()
-        stage.api_answers()
-        stage.services_answer(READ_BOUND)
-        stage.writes_kept()
+        stage.all_kept()
     return stage.evidence()
 
 
 def _leader_dies(ctx: Context, component: str) -> str:
-    victim = leading(ctx, component)
     with Stage(ctx) as stage:
+        victim, before = leading(ctx, component), leases.holder(ctx, component)
         with stage.harm(lambda faults: faults.hold(victim, component)):
             began = stage.now
-            new = ctx.wait(lambda: _other(ctx, component, victim.name), LEADER_BOUND + 30, f"another {component} leads")
+            new = ctx.wait(lambda: _other(ctx, component, before), LEADER_BOUND + 30, f"another {component} leads")
             stage.measure(f"until {new} leads after {victim.name}", stage.now - began, LEADER_BOUND)
             stage.work_goes_on(WORK_BOUND)
         stage.api_answers()

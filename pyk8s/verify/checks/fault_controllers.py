@@ -13,23 +13,19 @@ from pyk8s.verify.context import Context
 from pyk8s.verify.faults.places import leading
 from pyk8s.verify.faults.stage import START_SECONDS, Stage
 from pyk8s.verify.objects import Manifest
-from pyk8s.verify.registry import check
+from pyk8s.verify.registry import fault_check
 from pyk8s.verify.wait import PASSING
 
-SUITE = ("faults",)
 LEADER_BOUND = 30.0
 ROLLOUT_BOUND = 120.0
 ROLLING, SURGE = 4, 1
 PENDING = 3
 
 
-@check(
+@fault_check(
     "fault-controller-manager-restarts",
     component="kube-controller-manager",
     title="The controller manager restarts in the middle of a rollout: no pod too many, and the rollout ends",
-    suites=SUITE,
-    needs=("nodes",),
-    exclusive=True,
     timeout=300,
 )
 def controller_manager_restarts(ctx: Context) -> str:
@@ -51,13 +47,10 @@ def controller_manager_restarts(ctx: Context) -> str:
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-scheduler-restarts",
     component="kube-scheduler",
     title="The scheduler restarts while pods wait: they are placed",
-    suites=SUITE,
-    needs=("nodes",),
-    exclusive=True,
     timeout=200,
 )
 def scheduler_restarts(ctx: Context) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from pyk8s.cluster.model import Node
 from pyk8s.health import etcd as members
@@ -12,18 +13,18 @@ from pyk8s.lab.faults import Fault, Injector
 from pyk8s.verify.checks.etcd import cluster_of, etcdctl
 from pyk8s.verify.context import Context
 from pyk8s.verify.faults.histories import violations
-from pyk8s.verify.faults.places import addresses
+from pyk8s.verify.faults.places import addresses, main_pid
 from pyk8s.verify.faults.probes import Writer
 from pyk8s.verify.faults.registers import Registers
 from pyk8s.verify.faults.stage import READ, READ_BOUND, WRITE, WRITE_BOUND, Stage
-from pyk8s.verify.registry import check
+from pyk8s.verify.registry import fault_check
 
-SUITE = ("faults",)
-NEEDS = ("nodes", "etcd", "spare-control-planes")
+NEEDS = ("nodes", "etcd", "spare-members")
 BACK_BOUND = 30.0
 """Seconds until writes are taken again once a majority of members is there: restarts, an election, new connections."""
 LOSS_PERCENT = 10
 DELAY_MILLISECONDS = 100
+SUFFERING_SECONDS = 15.0
 IN_FLIGHT_SECONDS = 5.0
 """What was under way when the majority was lost may still be acknowledged that long."""
 
@@ -35,50 +36,43 @@ def leader(ctx: Context) -> Node:
     return cluster.node(known[0].name)
 
 
-@check(
+@fault_check(
     "fault-etcd-member-dies",
     component="etcd",
     title="A member that does not lead dies: reads go on within 5 s, writes within 10 s, none is lost",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=150,
 )
 def member_dies(ctx: Context) -> str:
     """Kill a follower, and keep it dead for a while."""
-    first = leader(ctx)
-    return _dies(ctx, next(node for node in reversed(cluster_of(ctx).etcd) if node != first))
+    return _suffers(ctx, _follower, lambda faults, victim: faults.hold(victim, "etcd"))
 
 
-@check(
+@fault_check(
     "fault-etcd-leader-dies",
     component="etcd",
     title="The leader dies: another is elected, reads go on within 5 s, writes within 10 s, none is lost",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=150,
 )
 def leader_dies(ctx: Context) -> str:
     """Kill the leader, and keep it dead for a while."""
-    return _dies(ctx, leader(ctx))
+    return _suffers(ctx, leader, lambda faults, victim: faults.hold(victim, "etcd"))
 
 
-@check(
+@fault_check(
     "fault-etcd-quorum-lost",
     component="etcd",
     title="Without a majority of etcd writes are refused, Services and pods go on; with it all is back",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=240,
 )
 def quorum_lost(ctx: Context) -> str:
     """Kill all members but a minority, keep them dead, and bring one of them back."""
-    cluster, first = cluster_of(ctx), leader(ctx)
-    others = [node for node in cluster.etcd if node != first]
-    down = [first, *others][: len(cluster.etcd) - cluster.etcd_quorum + 1]
+    cluster = cluster_of(ctx)
     with Stage(ctx) as stage:
+        first = leader(ctx)
+        down = [first, *_others(ctx, first)][: len(cluster.etcd) - cluster.etcd_quorum + 1]
         with contextlib.ExitStack() as dead:
             for node in down[:-1]:
                 dead.enter_context(stage.harm(_held(node)))
@@ -100,13 +94,11 @@ def quorum_lost(ctx: Context) -> str:
     return stage.evidence(api=False)
 
 
-@check(
+@fault_check(
     "fault-etcd-all-killed",
     component="etcd",
     title="All members are killed at once in the middle of writes: what was acknowledged is there afterwards",
-    suites=SUITE,
     needs=("nodes", "etcd"),
-    exclusive=True,
     timeout=200,
 )
 def all_killed(ctx: Context) -> str:
@@ -120,13 +112,13 @@ def all_killed(ctx: Context) -> str:
             together.wait(10)
             stage.strike(lambda faults: faults.kill(node, "etcd"))
 
-        threads = [threading.Thread(target=_kill, args=(node,)) for node in cluster.etcd]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        before = {node.name: main_pid(ctx, node, "etcd") for node in cluster.etcd}
+        with ThreadPoolExecutor(len(cluster.etcd)) as pool:
+            list(pool.map(_kill, cluster.etcd))
         stage.watch(1)
         stage.calm(3, 120)
+        if same := [node.name for node in cluster.etcd if main_pid(ctx, node, "etcd") == before[node.name]]:
+            stage.fail(f"etcd on {', '.join(same)} is the same process as before: it was not killed")
         stage.gone(READ, BACK_BOUND)
         stage.gone(WRITE, BACK_BOUND)
         stage.services_answer(READ_BOUND)
@@ -134,23 +126,22 @@ def all_killed(ctx: Context) -> str:
     return stage.evidence(api=False)
 
 
-@check(
+@fault_check(
     "fault-etcd-leader-cut-off",
     component="etcd",
     title="The leader is cut off from the other members: no two values are ever read for one key",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=240,
 )
 def leader_cut_off(ctx: Context) -> str:
     """Cut the leader's machine off from the others while clients at every member read and write registers."""
-    cluster, victim = cluster_of(ctx), leader(ctx)
-    others = [node for node in cluster.etcd if node != victim]
+    cluster = cluster_of(ctx)
     prefix = f"/pyk8s-verify/{ctx.session.run_id}/register-"
     ctx.defer(lambda: etcdctl(ctx, "del", "--prefix", prefix))
     with Stage(ctx) as stage, Registers({node: ctx.on(node) for node in cluster.etcd}, prefix) as registers:
         stage.watch(4)
+        victim = leader(ctx)
+        others = _others(ctx, victim)
         with stage.harm(lambda faults: faults.cut(victim, addresses(ctx, others))):
             began = registers.now
             stage.watch(15)
@@ -166,72 +157,63 @@ def leader_cut_off(ctx: Context) -> str:
         f"{len(registers.history)} operations at {len(cluster.etcd)} members, {registers.unknown} without an answer"
     )
     stage.say(f"{counted}: linearizable, none done by the leader while it was cut off" if not found else counted)
-    stage.gone(READ, READ_BOUND)
-    stage.gone(WRITE, WRITE_BOUND)
+    stage.api_answers()
     stage.writes_kept()
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-etcd-leader-deaf",
     component="etcd",
-    title="The leader is heard but hears nothing: another is elected, reads go on within 5 s, writes within 10 s",
-    suites=SUITE,
+    title="The leader is heard but hears nothing: another is elected, reads and writes go on within 10 s",
     needs=NEEDS,
-    exclusive=True,
     timeout=200,
 )
 def leader_deaf(ctx: Context) -> str:
-    """Drop what comes in from the other members, and let go out what goes out."""
-    victim = leader(ctx)
-    others = [node for node in cluster_of(ctx).etcd if node != victim]
-    return _suffers(ctx, lambda faults: faults.cut(victim, addresses(ctx, others), "in"), 15)
+    """Drop what comes in from the other members, and let go out what goes out.
+
+    It takes two timeouts: the leader's, until it gives up for want of answers, and after that the others'.
+    """
+    return _suffers(ctx, leader, lambda faults, victim: faults.cut(victim, _ways(ctx, victim), "in"), WRITE_BOUND)
 
 
-@check(
+@fault_check(
     "fault-etcd-link-loses",
     component="etcd",
     title="The leader's links lose a tenth of all packets: reads and writes go on within 10 s, none is lost",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=200,
 )
 def link_loses(ctx: Context) -> str:
     """Drop packets at random between the leader's machine and the other members."""
-    victim = leader(ctx)
-    others = [node for node in cluster_of(ctx).etcd if node != victim]
-    return _suffers(ctx, lambda faults: faults.lose(victim, addresses(ctx, others), LOSS_PERCENT), 15, WRITE_BOUND)
+    return _suffers(
+        ctx, leader, lambda faults, victim: faults.lose(victim, _ways(ctx, victim), LOSS_PERCENT), WRITE_BOUND
+    )
 
 
-@check(
+@fault_check(
     "fault-etcd-link-slow",
     component="etcd",
     title="All that the leader sends is late: reads and writes go on within 10 s, none is lost",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=200,
 )
 def link_slow(ctx: Context) -> str:
     """Delay what the leader's machine sends, where its kernel can."""
-    victim = leader(ctx)
-    return _suffers(ctx, lambda faults: faults.delay(victim, DELAY_MILLISECONDS), 15, WRITE_BOUND)
+    return _suffers(ctx, leader, lambda faults, victim: faults.delay(victim, DELAY_MILLISECONDS), WRITE_BOUND)
 
 
-@check(
+@fault_check(
     "fault-etcd-disk-full",
     component="etcd",
     title="A member's disk is full: the others go on, and the member catches up when there is room again",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=240,
 )
 def disk_full(ctx: Context) -> str:
     """Fill the disk of the leader, write on, and make room again."""
-    victim = leader(ctx)
     with Stage(ctx) as stage:
+        victim = leader(ctx)
         with stage.harm(lambda faults: faults.fill_disk(victim)):
             stage.watch(5)
             ctx.wait(lambda: not _healthy(ctx, victim), 40, f"etcd on {victim.name} notices that its disk is full")
@@ -239,27 +221,34 @@ def disk_full(ctx: Context) -> str:
             stage.watch(5)
         stage.calm(3, 90)
         ctx.wait(lambda: _healthy(ctx, victim), 60, f"etcd on {victim.name} is healthy again")
-        stage.api_answers()
-        stage.services_answer(READ_BOUND)
-        stage.writes_kept()
+        stage.all_kept()
     return stage.evidence()
 
 
-def _dies(ctx: Context, victim: Node) -> str:
-    return _suffers(ctx, _held(victim), 12)
-
-
-def _suffers(ctx: Context, fault: Callable[[Injector], Fault], seconds: float, reads: float = READ_BOUND) -> str:
-    """Make a fault for a while: what is promised of the API, of Services and of writes holds throughout."""
+def _suffers(
+    ctx: Context, of: Callable[[Context], Node], fault: Callable[[Injector, Node], Fault], reads: float = READ_BOUND
+) -> str:
+    """Make a fault on a member for a while: what is promised of the API, Services and writes holds throughout."""
     with Stage(ctx) as stage:
-        with stage.harm(fault):
-            stage.watch(seconds)
+        victim = of(ctx)
+        with stage.harm(lambda faults: fault(faults, victim)):
+            stage.watch(SUFFERING_SECONDS)
         stage.calm(3, 90)
-        stage.gone(READ, reads)
-        stage.gone(WRITE, WRITE_BOUND)
-        stage.services_answer(READ_BOUND)
-        stage.writes_kept()
+        stage.all_kept(reads, victim)
     return stage.evidence()
+
+
+def _follower(ctx: Context) -> Node:
+    return _others(ctx, leader(ctx))[-1]
+
+
+def _others(ctx: Context, victim: Node) -> list[Node]:
+    return [node for node in cluster_of(ctx).etcd if node != victim]
+
+
+def _ways(ctx: Context, victim: Node) -> list[str]:
+    """Return the addresses of the other members, and of all that runs on their machines."""
+    return addresses(ctx, _others(ctx, victim))
 
 
 def _held(node: Node) -> Callable[[Injector], Fault]:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 
 from pyk8s.cluster.model import Node
 from pyk8s.verify.checks import parts
-from pyk8s.verify.checks.fault_workers import node_ready, on_node, victim_of
+from pyk8s.verify.checks.fault_workers import Life, lives, node_ready, victim_of
 from pyk8s.verify.context import Context
+from pyk8s.verify.faults.places import main_pid
 from pyk8s.verify.faults.stage import Stage
-from pyk8s.verify.model import CheckSkipped
+from pyk8s.verify.model import CheckFailed, CheckSkipped
 from pyk8s.verify.pods import condition
-from pyk8s.verify.registry import check
+from pyk8s.verify.registry import fault_check
 
-SUITE = ("faults",)
 SERVICE_BOUND = 3.0
 """Seconds that a Service may be silent while nothing that carries it is touched: two cores are just busy."""
 RULES_BOUND = 35.0
 """Seconds until kube-proxy's rules are back: it looks for them every 30 s (iptables.syncPeriod, its default)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Life:
-    """What tells one life of a container from another."""
-
-    container: str
-    restarts: int
-
-
-@check(
+@fault_check(
     "fault-kubelet-restarts",
     component="kubelet",
     title="A kubelet is killed and restarts: no container restarts, Services go on",
-    suites=SUITE,
-    needs=("nodes",),
-    exclusive=True,
     timeout=150,
 )
 def kubelet_restarts(ctx: Context) -> str:
@@ -42,13 +31,10 @@ def kubelet_restarts(ctx: Context) -> str:
     return _containers_live_on(ctx, "kubelet")
 
 
-@check(
+@fault_check(
     "fault-runtime-restarts",
     component="container runtime",
     title="The container runtime is killed and restarts: no container restarts, Services go on",
-    suites=SUITE,
-    needs=("nodes",),
-    exclusive=True,
     timeout=150,
 )
 def runtime_restarts(ctx: Context) -> str:
@@ -56,33 +42,29 @@ def runtime_restarts(ctx: Context) -> str:
     return _containers_live_on(ctx, "containerd")
 
 
-@check(
+@fault_check(
     "fault-kube-proxy-restarts",
     component="kube-proxy",
     title="Killed, kube-proxy restarts: Services go on, its rules stay",
-    suites=SUITE,
-    needs=("nodes",),
-    exclusive=True,
     timeout=150,
 )
 def kube_proxy_restarts(ctx: Context) -> str:
     """Kill it with SIGKILL on a worker."""
     with Stage(ctx) as stage:
         victim = victim_of(stage)
+        pid = main_pid(ctx, victim, "kube-proxy")
         stage.strike(lambda faults: faults.kill(victim, "kube-proxy"))
+        ctx.wait(lambda: main_pid(ctx, victim, "kube-proxy") not in {"0", pid}, 30, "kube-proxy runs again")
         stage.watch(8)
         stage.calm(2, 60)
         stage.services_answer(SERVICE_BOUND)
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-service-rules-flushed",
     component="kube-proxy",
     title="The rules of Services and masquerading are flushed: they are back within kube-proxy's sync period",
-    suites=SUITE,
-    needs=("nodes",),
-    exclusive=True,
     timeout=200,
 )
 def rules_flushed(ctx: Context) -> str:
@@ -92,9 +74,13 @@ def rules_flushed(ctx: Context) -> str:
     with Stage(ctx) as stage:
         victim = victim_of(stage)
         names = (f"ClusterIP from {victim.name}", f"NodePort at {victim.name}")
+        seen_as = _from_a_pod(stage, victim)
         with stage.harm(lambda faults: faults.flush(victim)):
             began = stage.now
             ctx.wait(lambda: _failed_since(stage, names, began), 10, "the Service is gone once its rules are")
+            if seen_as:
+                ctx.wait(lambda: seen_as() == victim.address, RULES_BOUND + 30, "pods are masqueraded", seen_as)
+                stage.measure("until pods are masqueraded again", stage.now - began, RULES_BOUND)
             stage.calm(1, RULES_BOUND + 30, *names)
         for name in names:
             stage.gone(name, RULES_BOUND)
@@ -102,20 +88,17 @@ def rules_flushed(ctx: Context) -> str:
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-bad-neighbours",
     component="kubelet",
     title="An image that is nowhere, a pod that crashes at once and a full node: the neighbours do not notice",
-    suites=SUITE,
-    needs=("nodes",),
-    exclusive=True,
     timeout=200,
 )
 def bad_neighbours(ctx: Context) -> str:
     """Put all three beside the Service's pods on one node, and compare those pods' lives."""
     with Stage(ctx) as stage:
         victim = victim_of(stage)
-        before = _lives(ctx, victim)
+        before = lives(ctx, victim)
         ctx.apply(ctx.pod("nowhere", "pyk8s.invalid/absent:1", node=victim.name), stage.namespace)
         ctx.apply(ctx.pod("crashing", ctx.images.busybox, command=["false"], node=victim.name), stage.namespace)
         taken = _fill(stage, victim)
@@ -133,9 +116,9 @@ def bad_neighbours(ctx: Context) -> str:
 def _containers_live_on(ctx: Context, unit: str) -> str:
     with Stage(ctx) as stage:
         victim = victim_of(stage)
-        before, pid = _lives(ctx, victim), _pid(ctx, victim, unit)
+        before, pid = lives(ctx, victim), main_pid(ctx, victim, unit)
         stage.strike(lambda faults: faults.kill(victim, unit))
-        ctx.wait(lambda: _pid(ctx, victim, unit) not in {"0", pid}, 30, f"{unit} runs again")
+        ctx.wait(lambda: main_pid(ctx, victim, unit) not in {"0", pid}, 30, f"{unit} runs again")
         stage.watch(10)
         ctx.wait(lambda: node_ready(ctx, victim), 60, f"{victim.name} Ready")
         ctx.run_pod(parts.idle(ctx, "after", node=victim.name), stage.namespace)
@@ -145,21 +128,26 @@ def _containers_live_on(ctx: Context, unit: str) -> str:
     return stage.evidence()
 
 
-def _pid(ctx: Context, node: Node, unit: str) -> str:
-    return ctx.on(node).run(f"systemctl show -p MainPID --value {unit}").stdout.strip()
+def _from_a_pod(stage: Stage, node: Node) -> Callable[[], str] | None:
+    """Run a pod on the node, and a server in another's own network; return how to ask as whom it is seen there."""
+    ctx, others = stage.ctx, [one for one in stage.cluster.kubernetes_nodes if one != node]
+    if stage.cluster.config.pod_network == "none" or not others:
+        return None
+    port = parts.host_port(stage.namespace)
+    server = parts.web(ctx, "outside", node=others[0].name, host_port=port)
+    parts.start(ctx, stage.namespace, server, parts.idle(ctx, "inside", node=node.name))
 
+    def _ask() -> str:
+        answers = parts.ask(ctx, stage.namespace, "inside", f"{others[0].address}:{port}")
+        return answers[0].caller if answers else "nobody: no answer"
 
-def _lives(ctx: Context, node: Node) -> dict[str, Life]:
-    """Return the containers of the Service's pods on a node, by pod."""
-    found = {}
-    for pod in on_node(ctx, node):
-        status = (pod["status"].get("containerStatuses") or [{}])[0]
-        found[pod["metadata"]["name"]] = Life(status.get("containerID", ""), status.get("restartCount", 0))
-    return found
+    if (before := _ask()) != node.address:
+        raise CheckFailed(f"a pod on {node.name} was seen as {before} before anything was flushed")
+    return _ask
 
 
 def _same_lives(stage: Stage, node: Node, before: dict[str, Life]) -> None:
-    after = _lives(stage.ctx, node)
+    after = lives(stage.ctx, node)
     if not before:
         stage.fail(f"no pod of the Service ran on {node.name}: nothing was proven")
     changed = sorted(name for name in before if after.get(name) != before[name])
@@ -175,8 +163,12 @@ def _failed_since(stage: Stage, names: tuple[str, ...], since: float) -> bool:
 
 
 def _fill(stage: Stage, node: Node) -> int:
-    """Take all CPU that is left on a node, in requests; return how much that was, in thousandths of a core."""
+    """Take all CPU that is left on a node, in requests; return how much that was, in thousandths of a core.
+
+    What still ends there is waited for, and the next pod asks for as much again: what becomes free meanwhile is not it.
+    """
     ctx = stage.ctx
+    ctx.wait(lambda: not _ending(ctx, node), 60, f"what ends on {node.name} is gone", lambda: _ending(ctx, node))
     room = _thousandths(ctx.objects.get("Node", node.name)["status"]["allocatable"]["cpu"])
     for pod in ctx.objects.list("Pod", fields=f"spec.nodeName={node.name}"):
         if pod["status"].get("phase") not in {"Succeeded", "Failed"}:
@@ -186,11 +178,17 @@ def _fill(stage: Stage, node: Node) -> int:
     pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = f"{room}m"
     ctx.run_pod(pod, stage.namespace)
     late = parts.idle(ctx, "late")
+    late["spec"]["containers"][0]["resources"]["requests"]["cpu"] = f"{room}m"
     late["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node.name}
     ctx.apply(late, stage.namespace)
     told = ctx.wait(lambda: _unschedulable(ctx, stage.namespace), 20, "no room is left for another pod")
     stage.say(f"the next pod waits: {told[:60]}")
     return room
+
+
+def _ending(ctx: Context, node: Node) -> str:
+    pods = ctx.objects.list("Pod", fields=f"spec.nodeName={node.name}")
+    return ", ".join(pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"])
 
 
 def _unschedulable(ctx: Context, namespace: str) -> str:

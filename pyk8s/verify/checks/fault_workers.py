@@ -2,91 +2,64 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
-from pyk8s.cluster.model import Cluster, Node
+from pyk8s.cluster.model import Node
 from pyk8s.health import nodes as health
 from pyk8s.verify.checks import parts
 from pyk8s.verify.context import Context
 from pyk8s.verify.faults.places import addresses, processes
+from pyk8s.verify.faults.profile import profile
 from pyk8s.verify.faults.stage import READ_BOUND, Stage
 from pyk8s.verify.model import CheckFailed, CheckSkipped
 from pyk8s.verify.objects import Manifest
 from pyk8s.verify.pods import condition, is_ready
-from pyk8s.verify.registry import check
+from pyk8s.verify.registry import fault_check
 
-SUITE = ("faults",)
 NEEDS = ("nodes", "two-workers")
+MOVER, KEEPER = "mover", "keeper"
+"""The Deployment and the StatefulSet on the worker that a fault hits."""
 REPLICAS = 2
 SHARED = "/srv/shared"
 """A folder that all machines share, as an NFS export mounted everywhere would be; the lab's workers have one."""
-NOTICED_SLACK, MOVED_SLACK = 10.0, 20.0
-"""Seconds added to what the profile says: for the last lease before, the controllers' periods, and a pod's start."""
 HOME_BOUND = 90.0
 """Seconds until a machine that comes back is a Ready node, and runs what it should and no more."""
 DECLARED_BOUND = 30.0
 """Seconds until a StatefulSet's pod runs elsewhere once its node is declared dead."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Profile:
-    """How soon failures are noticed, in seconds: the node controller's grace, and the pods' toleration after that."""
-
-    grace: float
-    toleration: float
-
-    @property
-    def noticed(self) -> float:
-        """Until a dead node is NotReady."""
-        return self.grace + NOTICED_SLACK
-
-    @property
-    def moved(self) -> float:
-        """Until its pods run elsewhere."""
-        return self.grace + self.toleration + MOVED_SLACK
-
-
-def profile(cluster: Cluster) -> Profile:
-    """Return what failure_detection means (kube-controller-manager's grace is 50 s by default from 1.32, before 40)."""
-    if cluster.config.failure_detection == "fast":
-        return Profile(20, 30)
-    return Profile(50 if cluster.minor >= 32 else 40, 300)
-
-
-@check(
+@fault_check(
     "fault-worker-dies",
     component="nodes",
     title="A worker dies: NotReady in time, its pods run elsewhere in time, and nothing runs twice when it is back",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=900,
 )
 def worker_dies(ctx: Context) -> str:
     """Let the machine die, wait for what the profile promises, and let it come back."""
     with Stage(ctx) as stage:
-        victim, mark = victim_of(stage), _settle(stage, "mover")
+        victim = victim_of(stage)
+        mark = _settle(stage, victim)
         with stage.harm(lambda faults: faults.crash(victim)):
             began = stage.now
             _noticed(stage, victim, began)
-            _moved(stage, "mover", victim, began)
+            _moved(stage, victim, began)
             stage.services_answer(profile(stage.cluster).noticed, without=(victim.name,))
-        _home(stage, victim, mark)
+        _home(stage, victim, MOVER, mark, REPLICAS)
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-worker-stateful",
     component="nodes",
-    title="A StatefulSet's pod waits for its dead node until that is declared dead, then runs elsewhere with its data",
-    suites=SUITE,
+    title="A StatefulSet's pod waits until its dead node is declared dead, then runs elsewhere, once, with its data",
     needs=NEEDS,
-    exclusive=True,
-    timeout=400,
+    timeout=900,
 )
 def worker_stateful(ctx: Context) -> str:
     """Let the machine die, see the pod wait, and declare the node dead as ``fab nodes.declare_dead`` does."""
-    with Stage(ctx) as stage:
+    with Stage(ctx) as stage, contextlib.ExitStack() as until_back:
         victim = victim_of(stage)
         told = _keeper(stage, victim)
         with stage.harm(lambda faults: faults.crash(victim)):
@@ -100,67 +73,66 @@ def worker_stateful(ctx: Context) -> str:
                 raise CheckFailed(f"keeper-0 left {victim.name} though nobody declared that dead")
             stage.say(f"keeper-0, evicted after {stage.now - began - 5:.0f} s, waited for {victim.name}")
             declared = stage.now
-            said = health.declare_dead(stage.cluster, victim)
+            until_back.enter_context(stage.harm(lambda faults: faults.declare_dead(victim)))
             ctx.wait(lambda: _keeper_on(ctx, stage.namespace) not in {"", victim.name}, 90, "keeper-0 runs elsewhere")
             stage.measure("until keeper-0 runs elsewhere, declared dead", stage.now - declared, DECLARED_BOUND)
-            stage.say(said)
             _same_data(stage, told)
-        _home(stage, victim, "")
+        _home(stage, victim, KEEPER, _mark(stage, KEEPER), 1)
         stage.say(health.declare_alive(stage.cluster, victim))
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-worker-cut-off",
     component="nodes",
     title="A worker is cut off from the control plane: its pods go on, are replaced elsewhere in time, and end later",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=900,
 )
 def worker_cut_off(ctx: Context) -> str:
     """Drop all packets between a worker and the control planes, both ways."""
     with Stage(ctx) as stage:
-        victim, mark = victim_of(stage), _settle(stage, "mover")
+        victim = victim_of(stage)
+        mark = _settle(stage, victim)
         before = processes(ctx, victim, mark)
-        if not before:
-            raise CheckFailed(f"no pod of the check runs on {victim.name}")
         with stage.harm(lambda faults: faults.cut(victim, addresses(ctx, stage.cluster.control_plane))):
             began = stage.now
             _noticed(stage, victim, began)
-            _moved(stage, "mover", victim, began)
+            _moved(stage, victim, began)
             if (after := processes(ctx, victim, mark)) != before:
                 stage.fail(f"{before} processes of the check ran on {victim.name}, cut off only {after}")
             stage.say(f"cut off, {victim.name} went on running its {before}")
             stage.services_answer(READ_BOUND, without=(victim.name,))
-        _home(stage, victim, mark)
+        _home(stage, victim, MOVER, mark, REPLICAS)
     return stage.evidence()
 
 
-@check(
+@fault_check(
     "fault-node-reboots",
     component="nodes",
     title="A worker reboots: everything on it comes back by itself",
-    suites=SUITE,
     needs=NEEDS,
-    exclusive=True,
     timeout=400,
 )
 def node_reboots(ctx: Context) -> str:
     """Reboot the machine in good order, touch nothing, and see units, node, pods and Services come back."""
     with Stage(ctx) as stage:
         victim = victim_of(stage)
-        wanted = {one["metadata"]["name"] for one in on_node(ctx, victim)}
+        before = lives(ctx, victim)
         began = stage.strike(lambda faults: faults.reboot(victim))
         ctx.wait(lambda: not _units_down(ctx, victim), HOME_BOUND, "its units run", lambda: _units_down(ctx, victim))
+
+        def _alive() -> bool:
+            ready = {one["metadata"]["name"] for one in on_node(ctx, victim) if is_ready(one)}
+            now = lives(ctx, victim)
+            return all(name in ready and now[name].container != life.container for name, life in before.items())
+
+        ctx.wait(_alive, HOME_BOUND, f"{', '.join(sorted(before))} Ready again on {victim.name}, in new containers")
         ctx.wait(lambda: node_ready(ctx, victim), HOME_BOUND, f"{victim.name} Ready")
-        ctx.wait(lambda: wanted <= {one["metadata"]["name"] for one in on_node(ctx, victim) if is_ready(one)},
-                 HOME_BOUND, f"{', '.join(sorted(wanted))} Ready again on {victim.name}")  # fmt: skip
         stage.calm(3, 90)
         stage.measure(f"until {victim.name} and its pods are back", stage.now - began, HOME_BOUND)
         stage.services_answer(profile(stage.cluster).noticed, without=(victim.name,))
-        stage.say(f"{len(wanted)} pods are the same as before")
+        stage.say(f"{len(before)} pods run on, each in a new container")
     return stage.evidence()
 
 
@@ -173,16 +145,23 @@ def victim_of(stage: Stage) -> Node:
     raise CheckSkipped("needs a worker that is no control plane, with a pod of the Service", expected=not able)
 
 
-def _settle(stage: Stage, name: str) -> str:
-    """Run a Deployment with a pod on each worker; return the mark of its processes."""
-    ctx, mark = stage.ctx, f"{name}-of-{stage.namespace}"
-    pod = ctx.pod(name, ctx.images.busybox, command=["sh", "-c", "while :; do sleep 1; done", mark])
-    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": name}}}
+def _mark(stage: Stage, name: str) -> str:
+    """Return what the command lines of a workload's processes hold, and no others."""
+    return f"{name}-of-{stage.namespace}"
+
+
+def _settle(stage: Stage, victim: Node) -> str:
+    """Run a Deployment of which the victim has a pod; return the mark of its processes."""
+    ctx, mark = stage.ctx, _mark(stage, MOVER)
+    pod = ctx.pod(MOVER, ctx.images.busybox, command=["sh", "-c", "while :; do sleep 1; done", mark])
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": MOVER}}}
     spread = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
-    pod["spec"]["affinity"] = {"podAntiAffinity": spread}
-    ctx.apply(parts.workload("Deployment", name, pod, replicas=REPLICAS), stage.namespace)
-    ctx.wait(lambda: _available(ctx, stage.namespace, name) == REPLICAS, 60, f"Deployment {name} whole",
+    pod["spec"]["affinity"] = {"podAntiAffinity": spread, **parts.rather_on(victim.name)}
+    ctx.apply(parts.workload("Deployment", MOVER, pod, replicas=REPLICAS), stage.namespace)
+    ctx.wait(lambda: _available(ctx, stage.namespace, MOVER) == REPLICAS, 60, f"Deployment {MOVER} whole",
              lambda: parts.unready(ctx, stage.namespace))  # fmt: skip
+    if not processes(ctx, victim, mark):
+        raise CheckFailed(f"no pod of the check runs on {victim.name}")
     return mark
 
 
@@ -198,41 +177,38 @@ def _noticed(stage: Stage, victim: Node, began: float) -> None:
     stage.measure(f"until {victim.name} is NotReady", stage.now - began, bound)
 
 
-def _moved(stage: Stage, name: str, victim: Node, began: float) -> None:
-    """Measure how long it takes until all pods of a Deployment run on other nodes."""
+def _moved(stage: Stage, victim: Node, began: float) -> None:
+    """Measure how long it takes until all pods of the Deployment run on other nodes."""
     ctx, bound = stage.ctx, profile(stage.cluster).moved
 
     def _elsewhere() -> bool:
-        pods = ctx.objects.list("Pod", stage.namespace, labels=f"app={name}")
+        pods = ctx.objects.list("Pod", stage.namespace, labels=f"app={MOVER}")
         return bool(sum(is_ready(pod) and pod["spec"].get("nodeName") != victim.name for pod in pods) >= REPLICAS)
 
     ctx.wait(
         _elsewhere,
         bound + 60,
-        f"{REPLICAS} pods of {name} Ready elsewhere",
+        f"{REPLICAS} pods of {MOVER} Ready elsewhere",
         lambda: parts.unready(ctx, stage.namespace),
     )
     stage.measure("until its pods run elsewhere", stage.now - began, bound)
 
 
-def _home(stage: Stage, victim: Node, mark: str) -> None:
-    """See that the node is Ready again and, where there is a mark, that no pod and no process is there twice."""
+def _home(stage: Stage, victim: Node, name: str, mark: str, replicas: int) -> None:
+    """See that the node is Ready again, and that no pod of the workload and no process of them is there twice."""
     ctx, began = stage.ctx, stage.now
     ctx.wait(lambda: node_ready(ctx, victim), HOME_BOUND, f"{victim.name} Ready again")
 
     def _exact() -> bool:
-        if not mark:
-            return True
-        pods = ctx.objects.list("Pod", stage.namespace, labels="app=mover")
+        pods = ctx.objects.list("Pod", stage.namespace, labels=f"app={name}")
         running = sum(processes(ctx, node, mark) for node in stage.cluster.workers)
         counts.update(pods=len(pods), processes=running)
-        return bool(len(pods) == running == REPLICAS)
+        return bool(len(pods) == running == replicas)
 
     counts: dict[str, int] = {}
-    ctx.wait(_exact, HOME_BOUND, f"{REPLICAS} pods and as many processes", lambda: f"{counts}")
+    ctx.wait(_exact, HOME_BOUND, f"{replicas} of {name}, and as many processes", lambda: f"{counts}")
     stage.calm(3, 90)
-    claim = ", nothing twice" if mark else ""
-    stage.measure(f"until {victim.name} is back{claim}", stage.now - began, HOME_BOUND)
+    stage.measure(f"until {victim.name} is back, nothing twice", stage.now - began, HOME_BOUND)
 
 
 def node_ready(ctx: Context, node: Node) -> bool:
@@ -244,6 +220,23 @@ def on_node(ctx: Context, node: Node) -> list[Manifest]:
     """Return the pods of this run's Service on a node."""
     pods = ctx.objects.list("Pod", labels="app=web", fields=f"spec.nodeName={node.name}")
     return [pod for pod in pods if pod["metadata"]["namespace"] in ctx.session.namespaces]
+
+
+@dataclasses.dataclass(frozen=True)
+class Life:
+    """What tells one life of a container from another."""
+
+    container: str
+    restarts: int
+
+
+def lives(ctx: Context, node: Node) -> dict[str, Life]:
+    """Return the containers of the Service's pods on a node, by pod."""
+    found = {}
+    for pod in on_node(ctx, node):
+        status = (pod["status"].get("containerStatuses") or [{}])[0]
+        found[pod["metadata"]["name"]] = Life(status.get("containerID", ""), status.get("restartCount", 0))
+    return found
 
 
 def _units_down(ctx: Context, node: Node) -> str:
@@ -260,13 +253,11 @@ def _keeper(stage: Stage, victim: Node) -> str:
     folder = f"{SHARED}/{stage.namespace}"
     volume = {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}} if shared else {"emptyDir": {}}
     script = f"[ -s /data/word ] || echo '{word}' >/data/word; while :; do sleep 1; done"
-    pod = ctx.pod("keeper", ctx.images.busybox, command=["sh", "-c", script])
+    pod = ctx.pod(KEEPER, ctx.images.busybox, command=["sh", "-c", script, _mark(stage, KEEPER)])
     pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     pod["spec"]["volumes"] = [{"name": "data", **volume}]
-    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [victim.name]}]}
-    prefer = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": term}]}
-    pod["spec"]["affinity"] = {"nodeAffinity": prefer}
-    ctx.apply(parts.workload("StatefulSet", "keeper", pod, replicas=1, serviceName="keeper"), stage.namespace)
+    pod["spec"]["affinity"] = parts.rather_on(victim.name)
+    ctx.apply(parts.workload("StatefulSet", KEEPER, pod, replicas=1, serviceName=KEEPER), stage.namespace)
     if shared:
         ctx.defer(lambda: ctx.on(ctx.first_reached(stage.cluster.workers)).run(f"rm -rf {folder}"))
     ctx.wait(lambda: _keeper_on(ctx, stage.namespace) == victim.name, 60, f"keeper-0 runs on {victim.name}",

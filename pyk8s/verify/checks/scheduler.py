@@ -235,7 +235,7 @@ def leader(ctx: Context) -> str:
 )
 def one_leader(ctx: Context) -> str:
     """Ask each of them, through its metrics."""
-    return leases.one_leads(ctx, "kube-scheduler", 10259)
+    return leases.one_leads(ctx, "kube-scheduler")
 
 
 def _edit_taints(ctx: Context, name: str, change: Callable[[Taints], Taints]) -> None:

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pyk8s.cluster.model import Node
 from pyk8s.verify import leases
 from pyk8s.verify.context import Context
-from pyk8s.verify.model import CheckFailed, CheckSkipped
+
+if TYPE_CHECKING:
+    from pyk8s.verify.faults.stage import Stage
 
 
-def front(ctx: Context) -> Node:
-    """Return the control plane that api_endpoint leads to: who has the virtual IP, else the first."""
-    cluster = ctx.cluster
-    if cluster is None:
-        raise CheckSkipped("needs the machines; only a kubeconfig was given", expected=True)
-    if virtual := cluster.config.api_virtual_ip:
-        for node in cluster.control_plane:
-            if virtual in ctx.on(node).run(f"ip -o -4 address show to {virtual}", check=False).stdout:
-                return node
-        raise CheckFailed(f"no control plane has the virtual IP {virtual}: look at the unit keepalived")
-    return next((node for node in cluster.control_plane if node.address == cluster.api_host), cluster.control_plane[0])
+def front(stage: Stage) -> Node:
+    """Return the control plane that answers what the stage reads through api_endpoint: its certificate names it."""
+
+    def _named() -> list[Node]:
+        names = stage.entrance.names()
+        return [node for node in stage.cluster.control_plane if {node.name, node.address} <= names]
+
+    what = f"the certificate behind {stage.cluster.api_url} names a control plane"
+    return stage.ctx.wait(_named, 10, what, lambda: ", ".join(sorted(stage.entrance.names())) or "no connection")[0]
 
 
 def leading(ctx: Context, component: str) -> Node:
-    """Return the control plane whose controller manager or scheduler leads."""
-    holder = leases.holder(ctx, component)
-    for node in ctx.cluster.control_plane if ctx.cluster else ():
-        if node.name == holder:
-            return node
-    raise CheckFailed(f"{component} is led by {holder}, which is no control plane of the inventory")
+    """Return the control plane whose controller manager or scheduler leads, by what these say themselves."""
+    nodes = ctx.cluster.control_plane if ctx.cluster else ()
+    leaders = ctx.wait(lambda: [one for one in nodes if leases.leads(ctx, one, component)], 20, f"{component} leads")
+    return leaders[0]
+
+
+def main_pid(ctx: Context, node: Node, unit: str) -> str:
+    """Return the process of a unit, "0" where it does not run."""
+    return ctx.on(node).run(f"systemctl show -p MainPID --value {unit}").stdout.strip()
 
 
 def addresses(ctx: Context, nodes: Iterable[Node]) -> list[str]:

@@ -128,6 +128,13 @@ class Api:
             self._connection = None
             return 0, str(error) or type(error).__name__
 
+    def names(self) -> frozenset[str]:
+        """Return the names and addresses in the certificate of whom this is connected to; none when it is not."""
+        connection = self._connection
+        socket = connection.sock if connection else None
+        certificate = socket.getpeercert() if isinstance(socket, ssl.SSLSocket) else None
+        return frozenset(str(name[1]) for name in (certificate or {}).get("subjectAltName", ()))
+
 
 class Reader:
     """Reads one object from etcd through an apiserver (a read that may not come from a cache)."""

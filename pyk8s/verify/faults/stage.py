@@ -19,6 +19,7 @@ from pyk8s.verify.checks import parts
 from pyk8s.verify.context import Context
 from pyk8s.verify.faults import agent, web
 from pyk8s.verify.faults.probes import Api, NodeProbe, Probe, Reader, Writer, track
+from pyk8s.verify.faults.profile import profile
 from pyk8s.verify.model import CheckFailed, CheckSkipped, Interrupted, Mark, Measure, Timeline
 from pyk8s.verify.objects import Manifest
 
@@ -45,6 +46,7 @@ class Stage:
         self.told: list[str] = []
         self.zero = time.monotonic()
         self.writers: list[Writer] = []
+        self.entrance: Api
         self.probes = {probe.name: probe for probe in (*self._api_probes(), *self._service_probes())}
 
     def __enter__(self) -> Self:
@@ -118,17 +120,29 @@ class Stage:
         self.measure(label or f"no {name}", seen.longest, bound)
         return seen.longest
 
-    def api_answers(self, since: float = 0.0) -> None:
+    def api_answers(self, reads: float = READ_BOUND) -> None:
         """Measure how long reads and writes through api_endpoint were gone, against what is promised."""
-        self.gone(READ, READ_BOUND, since)
-        self.gone(WRITE, WRITE_BOUND, since)
+        self.gone(READ, reads)
+        self.gone(WRITE, WRITE_BOUND)
 
-    def services_answer(self, bound: float, *, without: tuple[str, ...] = (), since: float = 0.0) -> None:
+    def all_kept(self, reads: float = READ_BOUND, victim: Node | None = None) -> None:
+        """Judge what holds through any one fault of the control plane: the API, the Service, acknowledged writes.
+
+        A victim that is a worker too takes pods of the Service with it, until it is known to be NotReady.
+        """
+        self.api_answers(reads)
+        if victim and victim.is_worker:
+            self.services_answer(profile(self.cluster).noticed, without=(victim.name,))
+        else:
+            self.services_answer(READ_BOUND)
+        self.writes_kept()
+
+    def services_answer(self, bound: float, *, without: tuple[str, ...] = ()) -> None:
         """Measure how long the Service was gone at worst, asked on any worker but those named."""
         names = [name for name in self.probes if name.startswith(("ClusterIP", "NodePort"))]
         kept = [name for name in names if name.rpartition(" ")[2] not in without]
         until = time.monotonic()
-        seen = [track(name, self.probes[name].samples, self.zero + since, until, self.zero) for name in kept]
+        seen = [track(name, self.probes[name].samples, self.zero, until, self.zero) for name in kept]
         worst = max(seen, key=lambda one: one.longest)
         self.measure(f"no answer of a Service ({worst.name})" if worst.longest else "no answer of a Service",
                      worst.longest, bound)  # fmt: skip
@@ -155,10 +169,15 @@ class Stage:
             self.fail(f"{len(missing)} acknowledged writes are lost: {', '.join(missing[:5])}")
         self.say(f"{sum(map(len, wanted.values()))} acknowledged writes, {len(missing)} lost")
 
-    def work_goes_on(self, bound: float, label: str = "until a new Deployment runs") -> None:
-        """Measure how long a new Deployment takes to run: scheduler, controllers and kubelets are at work."""
+    def work_goes_on(self, bound: float, without: Node | None = None) -> None:
+        """Measure how long a new Deployment takes to run: scheduler, controllers and kubelets are at work.
+
+        It keeps away from a node that nobody knows to be dead yet.
+        """
         name = f"work-{len(self.ctx.measures)}"
         pod = parts.idle(self.ctx, name)
+        if without:
+            pod["spec"]["affinity"] = parts.away_from(without.name)
         began = time.monotonic()
         self.patiently(lambda: self.ctx.apply(parts.workload("Deployment", name, pod, replicas=1), self.namespace))
 
@@ -169,7 +188,7 @@ class Stage:
         self.ctx.wait(
             _ready, bound + 30, f"Deployment {name} available", lambda: parts.unready(self.ctx, self.namespace)
         )
-        self.measure(label, time.monotonic() - began, bound)
+        self.measure("until a new Deployment runs", time.monotonic() - began, bound)
 
     def patiently(self, act: Callable[[], object]) -> None:
         """Do something through the API, again and again until it is taken."""
@@ -219,7 +238,10 @@ class Stage:
         ways = {"through api_endpoint": self.cluster.api_url}
         ways |= {f"from {node.name}": self.cluster.api_url_of(node.address) for node in self.cluster.control_plane}
         for way, url in ways.items():
-            yield Probe(f"read {way}", Reader(Api(url, trust), f"{collection}/kept"))
+            reading = Api(url, trust)
+            if way == "through api_endpoint":
+                self.entrance = reading
+            yield Probe(f"read {way}", Reader(reading, f"{collection}/kept"))
             writer = Writer(Api(url, trust), collection, f"writes-{len(self.writers)}")
             self.writers.append(writer)
             yield Probe(f"write {way}", writer)

@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import Self
 
 from kubernetes import client, watch
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from pyk8s.verify.faults.stage import Stage
 from pyk8s.verify.objects import Manifest
@@ -69,21 +67,26 @@ class Watching:
 
     def _watch(self) -> None:
         core = client.CoreV1Api(self._stage.ctx.session.own_client())
-        listed = json.loads(self._stage.ctx.objects.request("GET", self._path()))
-        self._seen += [one["metadata"]["name"] for one in listed["items"]]
-        version = listed["metadata"]["resourceVersion"]
+        version = ""
         while not (self._stop.is_set() and set(self._made) <= set(self._seen)):
             try:
+                version = version or self._list()
                 for event in self._events(core, version):
                     meta = event["raw_object"]["metadata"]
                     version = meta["resourceVersion"]
                     if event["type"] == "ADDED":
                         self._seen.append(meta["name"])
-            except (ApiException, HTTPError, OSError, ValueError):
+            except (*PASSING, ValueError):
                 self._breaks += 1
                 self._stop.wait(0.2)
             if self._stop.is_set() and len(self._seen) >= len(self._made):
                 return
+
+    def _list(self) -> str:
+        """See what is there when the watch begins; return the version to watch from."""
+        listed = json.loads(self._stage.ctx.objects.request("GET", self._path()))
+        self._seen += [one["metadata"]["name"] for one in listed["items"]]
+        return str(listed["metadata"]["resourceVersion"])
 
     def _events(self, core: client.CoreV1Api, version: str) -> Iterator[Manifest]:
         options = {"resource_version": version, "timeout_seconds": 30, "_request_timeout": (2, 10)}
