@@ -9,12 +9,17 @@ from types import TracebackType
 from typing import Self
 
 from kubernetes import client, watch
+from kubernetes.client.exceptions import ApiException
 
 from pyk8s.verify.faults.stage import Stage
 from pyk8s.verify.objects import Manifest
 from pyk8s.verify.wait import PASSING
 
 PERIOD = 0.2
+READ_SECONDS = 5
+"""A watch that is silent for so long is begun again, since objects are made all the time."""
+GONE = 410
+"""What a server says that does not know a version any more: a client lists again (API concepts, watch)."""
 
 
 class Watching:
@@ -36,6 +41,8 @@ class Watching:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=2 * READ_SECONDS)
 
     def complete(self) -> None:
         """Stop making objects, and see that each that was acknowledged was seen, once, and in order."""
@@ -72,24 +79,27 @@ class Watching:
             try:
                 version = version or self._list()
                 for event in self._events(core, version):
-                    meta = event["raw_object"]["metadata"]
-                    version = meta["resourceVersion"]
+                    if event["type"] == "ERROR":
+                        raise ApiException(event["raw_object"].get("code"), event["raw_object"].get("message"))
+                    version = event["raw_object"]["metadata"]["resourceVersion"]
                     if event["type"] == "ADDED":
-                        self._seen.append(meta["name"])
-            except (*PASSING, ValueError):
+                        self._seen.append(event["raw_object"]["metadata"]["name"])
+            except (*PASSING, ValueError) as error:
+                version = "" if getattr(error, "status", 0) == GONE else version
                 self._breaks += 1
-                self._stop.wait(0.2)
+                self._stop.wait(PERIOD)
             if self._stop.is_set() and len(self._seen) >= len(self._made):
                 return
 
     def _list(self) -> str:
-        """See what is there when the watch begins; return the version to watch from."""
+        """See what is there when the watch begins, or has to begin anew; return the version to watch from."""
         listed = json.loads(self._stage.ctx.objects.request("GET", self._path()))
-        self._seen += [one["metadata"]["name"] for one in listed["items"]]
+        names = [one["metadata"]["name"] for one in listed["items"]]
+        self._seen += [name for name in names if name not in set(self._seen)]
         return str(listed["metadata"]["resourceVersion"])
 
     def _events(self, core: client.CoreV1Api, version: str) -> Iterator[Manifest]:
-        options = {"resource_version": version, "timeout_seconds": 30, "_request_timeout": (2, 10)}
+        options = {"resource_version": version, "timeout_seconds": 30, "_request_timeout": (2, READ_SECONDS)}
         stream: Callable[..., Iterator[Manifest]] = watch.Watch().stream  # type: ignore[no-untyped-call]
         yield from stream(core.list_namespaced_config_map, self._namespace, **options)
 
