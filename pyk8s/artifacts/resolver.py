@@ -14,7 +14,7 @@ from pyk8s.artifacts.download import Web
 from pyk8s.artifacts.model import KUBERNETES, Artifact, ArtifactSet
 from pyk8s.artifacts.pins import Pins
 from pyk8s.artifacts.progress import Reporter, default_reporter
-from pyk8s.artifacts.sources import debian, mirror, upstream
+from pyk8s.artifacts.sources import corrections, debian, mirror, upstream
 from pyk8s.artifacts.sources.base import Workshop
 from pyk8s.artifacts.store import Store, read_json, write_json
 from pyk8s.cluster.config import ClusterConfig
@@ -161,9 +161,9 @@ class Resolver:
         return self.store.root / "sets" / f"{name}.json"
 
     def _wanted(self, config: ClusterConfig, source: str) -> dict[str, str]:
-        """What the catalog asks for: another row or another sum makes a set stale. Debian has its own versions."""
+        """What makes a set stale when it changes: the catalog's row and sums; of Debian's, what the build corrects."""
         if source == "debian":
-            return {}
+            return {"corrections": corrections.identity()}
         downloads = self.catalog.downloads(config.kubernetes_version, self.arch)
         return {name: f"{one.version} {one.sha256 or ''}".strip() for name, one in downloads.items()}
 

@@ -12,8 +12,9 @@ import pytest
 from pyk8s.artifacts.download import Web
 from pyk8s.artifacts.pins import Pins
 from pyk8s.artifacts.progress import PlainReporter
-from pyk8s.artifacts.sources import apt, build
+from pyk8s.artifacts.sources import apt, build, corrections
 from pyk8s.artifacts.sources.base import Workshop
+from pyk8s.artifacts.sources.corrections import Correction
 from pyk8s.artifacts.store import Store
 from pyk8s.errors import Pyk8sError
 
@@ -163,6 +164,27 @@ def test_built_binaries_are_found_again_by_their_source_package(tmp_path: Path, 
             return "1.20.5+really1.20.2-1.1"
 
     assert build.kubernetes(Known(tmp_path), shop, ["kubelet"]) == made
+
+
+def test_a_fault_of_the_source_is_corrected_and_makes_it_another_build(tmp_path: Path) -> None:
+    one = Correction("a/watch.go", "return\n", "close(results)\n\treturn\n", "a watch did not end")
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a/watch.go"
+    file.write_text("if ended {\n\treturn\n}\n")
+    corrections.correct(tmp_path, (one,))
+    assert file.read_text() == "if ended {\n\tclose(results)\n\treturn\n}\n"
+    assert corrections.identity((one,)) != corrections.identity(()) != corrections.identity()
+    assert corrections.identity() in build._origin("1.20.2-1")
+
+
+@pytest.mark.parametrize("text", [None, "", "return\nreturn\n"])
+def test_a_source_that_is_not_as_it_was_is_not_corrected_blindly(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "watch.go").write_text(text)
+    with pytest.raises(Pyk8sError, match=r"watch\.go .* is not as it was") as caught:
+        corrections.correct(tmp_path, (Correction("watch.go", "return\n", "", "a watch did not end"),))
+    assert "a watch did not end" in caught.value.why
+    assert text is None or (tmp_path / "watch.go").read_text() == text
 
 
 def test_a_source_package_without_its_tree_is_said(shop: Workshop, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from pyk8s.artifacts.model import KUBERNETES, Artifact
 from pyk8s.artifacts.progress import Reporter
-from pyk8s.artifacts.sources import apt
+from pyk8s.artifacts.sources import apt, corrections
 from pyk8s.artifacts.sources.base import Workshop
 from pyk8s.artifacts.store import gather, room
 from pyk8s.errors import Pyk8sError
@@ -42,7 +42,7 @@ def kubernetes(package_apt: apt.Apt, shop: Workshop, names: Sequence[str] = KUBE
     if len(whole) == len(names):
         return whole
     apt.install_missing(BUILD_PACKAGES, "building Kubernetes from Debian's source package", shop.reporter.say)
-    work = shop.store.root / "debian" / re.sub(r"[^\w.+-]", "_", version)
+    work = shop.store.root / "debian" / re.sub(r"[^\w.+-]", "_", f"{version}-{corrections.identity()}")
     with room(shop.store.root):
         _enough_room(shop.store.root)
         tree = _source_tree(package_apt, work, shop.reporter)
@@ -92,7 +92,7 @@ def pause(package_apt: apt.Apt, shop: Workshop) -> Path:
 
 
 def _origin(debian_version: str) -> str:
-    return f"debian-source:kubernetes={debian_version}"
+    return f"debian-source:kubernetes={debian_version},corrections={corrections.identity()}"
 
 
 def _enough_room(root: Path) -> None:
@@ -106,7 +106,7 @@ def _enough_room(root: Path) -> None:
 
 
 def _source_tree(package_apt: apt.Apt, work: Path, reporter: Reporter) -> Path:
-    """Return the unpacked source, with the reflect2 that Go 1.18 and newer need in place of the vendored one."""
+    """Return the unpacked source, corrected, with the reflect2 that Go 1.18 and newer need in place of its own."""
     tree = work / "go/src/k8s.io/kubernetes"
     if tree.exists():
         reporter.say("going on with the build that broke off")
@@ -122,6 +122,7 @@ def _source_tree(package_apt: apt.Apt, work: Path, reporter: Reporter) -> Path:
     shutil.rmtree(vendored)
     leave = shutil.ignore_patterns("debian", ".pc", "go_tests", "*_test.go")
     shutil.copytree(work / "reflect2", vendored, ignore=leave)
+    corrections.correct(work / "kubernetes")
     tree.parent.mkdir(parents=True)
     return (work / "kubernetes").rename(tree)
 
