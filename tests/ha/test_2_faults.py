@@ -15,6 +15,7 @@ SELECTION = (
     "fault-controller-manager-dies",
     "fault-etcd-all-killed",
     "fault-etcd-leader-cut-off",
+    "fault-etcd-members-restart",
     "fault-etcd-quorum-lost",
     "fault-kubelet-restarts",
     "fault-node-reboots",

@@ -7,6 +7,7 @@ from pyk8s.verify import leases
 from pyk8s.verify.context import Context
 from pyk8s.verify.faults.places import front, leading
 from pyk8s.verify.faults.stage import READ, READ_BOUND, WRITE, WRITE_BOUND, Stage
+from pyk8s.verify.faults.watching import restart_in_turn
 from pyk8s.verify.registry import fault_check
 
 NEEDS = ("nodes", "spare-control-planes")
@@ -107,14 +108,8 @@ def control_plane_freezes(ctx: Context) -> str:
 )
 def apiservers_restart(ctx: Context) -> str:
     """Restart each when the one before is ready again, while objects are made and watched."""
-    from pyk8s.verify.faults.watching import Watching
-
-    with Stage(ctx) as stage, Watching(stage) as watching:
-        for node in stage.cluster.control_plane:
-            with stage.harm(lambda faults, node=node: faults.stop(node, "kube-apiserver")):  # type: ignore[misc]
-                stage.watch(1)
-            stage.calm(2, 90)
-        watching.complete()
+    with Stage(ctx) as stage:
+        restart_in_turn(stage, stage.cluster.control_plane, "kube-apiserver")
         stage.all_kept()
     return stage.evidence()
 

@@ -17,6 +17,7 @@ from pyk8s.verify.faults.places import addresses, main_pid
 from pyk8s.verify.faults.probes import Writer
 from pyk8s.verify.faults.registers import Registers
 from pyk8s.verify.faults.stage import READ, READ_BOUND, WRITE, WRITE_BOUND, Stage
+from pyk8s.verify.faults.watching import restart_in_turn
 from pyk8s.verify.registry import fault_check
 
 NEEDS = ("nodes", "etcd", "spare-members")
@@ -25,6 +26,8 @@ BACK_BOUND = 30.0
 LOSS_PERCENT = 10
 DELAY_MILLISECONDS = 100
 SUFFERING_SECONDS = 15.0
+ACT_BOUND = 30.0
+"""Seconds until controllers that never died have acted on something new, and its pod runs."""
 IN_FLIGHT_SECONDS = 5.0
 """What was under way when the majority was lost may still be acknowledged that long."""
 
@@ -58,6 +61,23 @@ def member_dies(ctx: Context) -> str:
 def leader_dies(ctx: Context) -> str:
     """Kill the leader, and keep it dead for a while."""
     return _suffers(ctx, leader, lambda faults, victim: faults.hold(victim, "etcd"))
+
+
+@fault_check(
+    "fault-etcd-members-restart",
+    component="etcd",
+    title="The members restart one after the other: the API and watches go on, controllers act on what is new",
+    needs=NEEDS,
+    timeout=300,
+)
+def members_restart(ctx: Context) -> str:
+    """Stop and start each in good order, which ends the apiservers' watches otherwise than a kill does."""
+    with Stage(ctx) as stage:
+        restart_in_turn(stage, cluster_of(ctx).etcd, "etcd")
+        stage.endpoints_follow(ACT_BOUND)
+        stage.work_goes_on(ACT_BOUND)
+        stage.all_kept()
+    return stage.evidence()
 
 
 @fault_check(

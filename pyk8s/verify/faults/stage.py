@@ -190,6 +190,15 @@ class Stage:
         )
         self.measure("until a new Deployment runs", time.monotonic() - began, bound)
 
+    def endpoints_follow(self, bound: float) -> None:
+        """Measure how long a new Service takes to have all the stage's pods as its endpoints."""
+        name, home = f"new-{len(self.ctx.measures)}", self.web.namespace
+        self.ctx.defer(lambda: self.ctx.objects.delete("Service", name, home))
+        began = time.monotonic()
+        self.patiently(lambda: parts.service(self.ctx, home, name, web.NAME))
+        parts.follows(self.ctx, home, name, web.REPLICAS)
+        self.measure("until a new Service has its endpoints", time.monotonic() - began, bound)
+
     def patiently(self, act: Callable[[], object]) -> None:
         """Do something through the API, again and again until it is taken."""
 

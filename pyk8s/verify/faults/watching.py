@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 
+from pyk8s.cluster.model import Node
 from pyk8s.verify.faults.stage import Stage
 from pyk8s.verify.objects import Manifest
 from pyk8s.verify.wait import PASSING
@@ -20,6 +21,16 @@ READ_SECONDS = 5
 """A watch that is silent for so long is begun again, since objects are made all the time."""
 GONE = 410
 """What a server says that does not know a version any more: a client lists again (API concepts, watch)."""
+
+
+def restart_in_turn(stage: Stage, nodes: Iterable[Node], unit: str) -> None:
+    """Restart a unit in good order on each machine, the next one when all is calm, while a client makes and watches."""
+    with Watching(stage) as watching:
+        for node in nodes:
+            with stage.harm(lambda faults, node=node: faults.stop(node, unit)):  # type: ignore[misc]
+                stage.watch(1)
+            stage.calm(2, 90)
+        watching.complete()
 
 
 class Watching:
