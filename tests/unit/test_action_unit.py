@@ -3,6 +3,7 @@
 import types
 
 import pytest
+from ansible import constants
 from ansible_collections.pyk8s.node.plugins.action.unit import ActionModule
 
 STALE = {"changed": True, "stale": True}
@@ -10,10 +11,12 @@ FRESH = {"changed": True, "stale": False}
 
 
 @pytest.fixture
-def act(monkeypatch):
+def act(monkeypatch, tmp_path):
     """Run the action with the node's answer and facts; return its result and the arguments that the node was given."""
 
-    def act(arguments, answer=None, facts=None):
+    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+
+    def act(arguments, answer=None, facts=None, host="cp1"):
         asked = []
 
         def module(self, name, given, task_vars):
@@ -23,7 +26,7 @@ def act(monkeypatch):
         monkeypatch.setattr(ActionModule, "module", module)
         action = object.__new__(ActionModule)
         action._task = types.SimpleNamespace(args=arguments)
-        return action.act({"ansible_facts": facts or {}}), asked
+        return action.act({"ansible_facts": facts or {}, "inventory_hostname": host}), asked
 
     return act
 
@@ -52,3 +55,15 @@ def test_a_unit_that_is_stale_or_was_not_looked_at_is_asked_to_restart(act, fact
 def test_a_start_that_failed_says_nothing_about_staleness(act):
     failed = {"failed": True, "msg": "etcd is not ready after 90 s"}
     assert act({"name": "etcd"}, failed, {})[0] == failed
+
+
+def test_a_restart_that_failed_ends_the_restarts_of_that_unit_on_the_other_machines(act):
+    failed = {"failed": True, "msg": "etcd is not ready after 90 s"}
+    restart, other = {"name": "etcd", "state": "restarted"}, {"name": "kubelet", "state": "restarted"}
+    assert act(restart, failed)[0] == failed
+    result, asked = act(restart, STALE, host="cp2")
+    assert result["failed"]
+    assert "etcd was not restarted here: on cp1 it did not come back" in result["msg"]
+    assert asked == []
+    assert act(other, STALE, host="cp2")[0] == STALE
+    assert not act({"name": "etcd"}, STALE, host="cp2")[0].get("failed")
