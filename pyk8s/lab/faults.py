@@ -124,6 +124,11 @@ class Injector:
         """Drop so many of a hundred packets between a machine and addresses (or networks), at random."""
         return self._drop(node, tuple(addresses), "both", percent, f"loses {percent} % of its packets")
 
+    def dropped(self, fault: Fault) -> int:
+        """Return how many packets a cut or a loss that lasts has dropped so far."""
+        identity = fault.remedy.identity if fault.remedy else ""
+        return int(self._shell(fault.node).run(scripts.dropped(identity)).stdout)
+
     def delay(self, node: Node, milliseconds: int) -> Fault:
         """Delay every packet that a machine sends; UnavailableError where its kernel has no netem."""
         what, undo = f"sends {milliseconds} ms late", scripts.without_netem(node.address)

@@ -100,11 +100,16 @@ def drop(identity: str, addresses: Iterable[str], ways: str, percent: int) -> st
     listed = ", ".join(addresses)
     some = "" if percent >= 100 else f"numgen random mod 100 < {percent} "
     chains = {
-        "in": f"chain from {{ type filter hook prerouting priority raw; ip saddr {{ {listed} }} {some}drop; }}",
-        "out": f"chain to {{ type filter hook postrouting priority 200; ip daddr {{ {listed} }} {some}drop; }}",
+        "in": f"chain from {{ type filter hook prerouting priority raw; ip saddr {{ {listed} }} {some}counter drop; }}",
+        "out": f"chain to {{ type filter hook postrouting priority 200; ip daddr {{ {listed} }} {some}counter drop; }}",
     }
     wanted = "\n".join(text for way, text in chains.items() if ways in {"both", way})
     return f"nft -f - <<'RULES'\ntable inet pyk8s_fault_{identity} {{\n{wanted}\n}}\nRULES"
+
+
+def dropped(identity: str) -> str:
+    """Count the packets that ``drop`` has dropped so far."""
+    return f"nft list table inet pyk8s_fault_{identity} | grep -o 'packets [0-9]*' | awk '{{n += $2}} END {{print n}}'"
 
 
 def undrop(identity: str) -> str:

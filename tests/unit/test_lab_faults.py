@@ -179,10 +179,10 @@ def test_a_cut_is_undone_by_the_machine_itself_should_nobody_reach_it_any_more(i
 @pytest.mark.parametrize(
     ("ways", "percent", "present", "absent"),
     [
-        ("both", 100, ["ip saddr { a, b } drop", "ip daddr { a, b } drop"], ["numgen"]),
-        ("in", 100, ["ip saddr { a, b } drop"], ["daddr"]),
-        ("out", 100, ["ip daddr { a, b } drop"], ["saddr"]),
-        ("both", 30, ["numgen random mod 100 < 30 drop"], []),
+        ("both", 100, ["ip saddr { a, b } counter drop", "ip daddr { a, b } counter drop"], ["numgen"]),
+        ("in", 100, ["ip saddr { a, b } counter drop"], ["daddr"]),
+        ("out", 100, ["ip daddr { a, b } counter drop"], ["saddr"]),
+        ("both", 30, ["numgen random mod 100 < 30 counter drop"], []),
     ],
 )
 def test_packets_are_dropped_in_the_wanted_direction_and_share(ways, percent, present, absent):

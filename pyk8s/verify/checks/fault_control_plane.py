@@ -32,6 +32,7 @@ def apiserver_dies(ctx: Context) -> str:
             stage.watch(12)
             stage.work_goes_on(WORK_BOUND)
         stage.calm()
+        stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim)
         stage.all_kept()
     return stage.evidence()
@@ -76,6 +77,7 @@ def control_plane_dies(ctx: Context) -> str:
             stage.watch(15)
             stage.work_goes_on(WORK_BOUND, victim)
         stage.calm(timeout=120)
+        stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim, WRITE_BOUND)
         stage.all_kept(victim=victim)
     return stage.evidence()
@@ -93,8 +95,11 @@ def control_plane_freezes(ctx: Context) -> str:
     with Stage(ctx) as stage:
         victim = front(stage)
         with stage.harm(lambda faults: faults.freeze(victim)):
-            stage.watch(20)
+            stage.watch(15)
+            stage.work_goes_on(WORK_BOUND, victim)
         stage.calm(timeout=120)
+        stage.felt(f"read from {victim.name}")
+        _others_answer(stage, victim, WRITE_BOUND)
         stage.all_kept(victim=victim)
     return stage.evidence()
 

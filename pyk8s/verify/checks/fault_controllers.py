@@ -10,7 +10,7 @@ from pyk8s.cluster.model import Node
 from pyk8s.lab.faults import Fault, Injector
 from pyk8s.verify.checks import parts
 from pyk8s.verify.context import Context
-from pyk8s.verify.faults.places import leading
+from pyk8s.verify.faults.places import leading, main_pid
 from pyk8s.verify.faults.stage import START_SECONDS, Stage
 from pyk8s.verify.objects import Manifest
 from pyk8s.verify.registry import fault_check
@@ -37,9 +37,14 @@ def controller_manager_restarts(ctx: Context) -> str:
             _rolling(stage, ctx.images.nginx_other, again=True)
             ctx.wait(lambda: _updated(ctx, stage.namespace)[0] >= 1, 60, "the first new pod")
             leader = leading(ctx, "kube-controller-manager")
+            pid = main_pid(ctx, leader, "kube-controller-manager")
             stage.strike(lambda faults: faults.kill(leader, "kube-controller-manager"))
             ctx.wait(lambda: _updated(ctx, stage.namespace) == (ROLLING, ROLLING), ROLLOUT_BOUND + 30,
                      "the rollout complete", lambda: str(_updated(ctx, stage.namespace)))  # fmt: skip
+        if main_pid(ctx, leader, "kube-controller-manager") == pid:
+            stage.fail(f"the controller manager on {leader.name} is the same process as before: it was not killed")
+        if not count.asked:
+            stage.fail("the pods were never counted")
         stage.measure("until the rollout was complete", stage.now - began, ROLLOUT_BOUND)
         if count.most > ROLLING + SURGE:
             stage.fail(f"{count.most} pods at one time, {ROLLING} wanted and {SURGE} more allowed")

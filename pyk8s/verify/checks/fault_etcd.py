@@ -11,21 +11,19 @@ from pyk8s.cluster.model import Node
 from pyk8s.health import etcd as members
 from pyk8s.lab.faults import Fault, Injector
 from pyk8s.verify.checks.etcd import cluster_of, etcdctl
+from pyk8s.verify.checks.fault_workers import lives
 from pyk8s.verify.context import Context
 from pyk8s.verify.faults.histories import violations
 from pyk8s.verify.faults.places import addresses, main_pid
 from pyk8s.verify.faults.probes import Writer
 from pyk8s.verify.faults.registers import Registers
-from pyk8s.verify.faults.stage import READ, READ_BOUND, WRITE, WRITE_BOUND, Stage
+from pyk8s.verify.faults.stage import READ, READ_BOUND, WRITE, Stage
 from pyk8s.verify.faults.watching import restart_in_turn
 from pyk8s.verify.registry import fault_check
 
 NEEDS = ("nodes", "etcd", "spare-members")
 BACK_BOUND = 30.0
 """Seconds until writes are taken again once a majority of members is there: restarts, an election, new connections."""
-LOSS_PERCENT = 10
-DELAY_MILLISECONDS = 100
-SUFFERING_SECONDS = 15.0
 ACT_BOUND = 30.0
 """Seconds until controllers that never died have acted on something new, and its pod runs."""
 IN_FLIGHT_SECONDS = 5.0
@@ -37,30 +35,6 @@ def leader(ctx: Context) -> Node:
     cluster = cluster_of(ctx)
     known = ctx.wait(lambda: [one for one in members.members(cluster) if one.leader], 15, "an etcd leader")
     return cluster.node(known[0].name)
-
-
-@fault_check(
-    "fault-etcd-member-dies",
-    component="etcd",
-    title="A member that does not lead dies: reads go on within 5 s, writes within 10 s, none is lost",
-    needs=NEEDS,
-    timeout=150,
-)
-def member_dies(ctx: Context) -> str:
-    """Kill a follower, and keep it dead for a while."""
-    return _suffers(ctx, _follower, lambda faults, victim: faults.hold(victim, "etcd"))
-
-
-@fault_check(
-    "fault-etcd-leader-dies",
-    component="etcd",
-    title="The leader dies: another is elected, reads go on within 5 s, writes within 10 s, none is lost",
-    needs=NEEDS,
-    timeout=150,
-)
-def leader_dies(ctx: Context) -> str:
-    """Kill the leader, and keep it dead for a while."""
-    return _suffers(ctx, leader, lambda faults, victim: faults.hold(victim, "etcd"))
 
 
 @fault_check(
@@ -91,8 +65,9 @@ def quorum_lost(ctx: Context) -> str:
     """Kill all members but a minority, keep them dead, and bring one of them back."""
     cluster = cluster_of(ctx)
     with Stage(ctx) as stage:
+        before_lives = [lives(ctx, node) for node in cluster.workers]
         first = leader(ctx)
-        down = [first, *_others(ctx, first)][: len(cluster.etcd) - cluster.etcd_quorum + 1]
+        down = [first, *others(ctx, first)][: len(cluster.etcd) - cluster.etcd_quorum + 1]
         with contextlib.ExitStack() as dead:
             for node in down[:-1]:
                 dead.enter_context(stage.harm(_held(node)))
@@ -104,6 +79,8 @@ def quorum_lost(ctx: Context) -> str:
             back = stage.now
             stage.calm(2, 90, READ, WRITE)
         stage.calm(2, 90)
+        if [lives(ctx, node) for node in cluster.workers] != before_lives:
+            stage.fail("containers of the Service restarted, or its pods are others")
         if refused:
             stage.fail(f"{refused} writes were acknowledged without a majority of members")
         stage.say(f"{refused} writes acknowledged while {len(down)} of {len(cluster.etcd)} members were dead")
@@ -161,11 +138,11 @@ def leader_cut_off(ctx: Context) -> str:
     with Stage(ctx) as stage, Registers({node: ctx.on(node) for node in cluster.etcd}, prefix) as registers:
         stage.watch(4)
         victim = leader(ctx)
-        others = _others(ctx, victim)
-        with stage.harm(lambda faults: faults.cut(victim, addresses(ctx, others))):
+        rest = others(ctx, victim)
+        with stage.harm(lambda faults: faults.cut(victim, addresses(ctx, rest))):
             began = registers.now
             stage.watch(15)
-            alone, majority = registers.done_by(victim.name, began + 3), registers.done_by(others[0].name, began + 3)
+            alone, majority = registers.done_by(victim.name, began + 3), registers.done_by(rest[0].name, began + 3)
         stage.watch(5)
         stage.calm(3, 90)
     found = violations(registers.history)
@@ -180,47 +157,6 @@ def leader_cut_off(ctx: Context) -> str:
     stage.api_answers()
     stage.writes_kept()
     return stage.evidence()
-
-
-@fault_check(
-    "fault-etcd-leader-deaf",
-    component="etcd",
-    title="The leader is heard but hears nothing: another is elected, reads and writes go on within 10 s",
-    needs=NEEDS,
-    timeout=200,
-)
-def leader_deaf(ctx: Context) -> str:
-    """Drop what comes in from the other members, and let go out what goes out.
-
-    It takes two timeouts: the leader's, until it gives up for want of answers, and after that the others'.
-    """
-    return _suffers(ctx, leader, lambda faults, victim: faults.cut(victim, _ways(ctx, victim), "in"), WRITE_BOUND)
-
-
-@fault_check(
-    "fault-etcd-link-loses",
-    component="etcd",
-    title="The leader's links lose a tenth of all packets: reads and writes go on within 10 s, none is lost",
-    needs=NEEDS,
-    timeout=200,
-)
-def link_loses(ctx: Context) -> str:
-    """Drop packets at random between the leader's machine and the other members."""
-    return _suffers(
-        ctx, leader, lambda faults, victim: faults.lose(victim, _ways(ctx, victim), LOSS_PERCENT), WRITE_BOUND
-    )
-
-
-@fault_check(
-    "fault-etcd-link-slow",
-    component="etcd",
-    title="All that the leader sends is late: reads and writes go on within 10 s, none is lost",
-    needs=NEEDS,
-    timeout=200,
-)
-def link_slow(ctx: Context) -> str:
-    """Delay what the leader's machine sends, where its kernel can."""
-    return _suffers(ctx, leader, lambda faults, victim: faults.delay(victim, DELAY_MILLISECONDS), WRITE_BOUND)
 
 
 @fault_check(
@@ -245,30 +181,9 @@ def disk_full(ctx: Context) -> str:
     return stage.evidence()
 
 
-def _suffers(
-    ctx: Context, of: Callable[[Context], Node], fault: Callable[[Injector, Node], Fault], reads: float = READ_BOUND
-) -> str:
-    """Make a fault on a member for a while: what is promised of the API, Services and writes holds throughout."""
-    with Stage(ctx) as stage:
-        victim = of(ctx)
-        with stage.harm(lambda faults: fault(faults, victim)):
-            stage.watch(SUFFERING_SECONDS)
-        stage.calm(3, 90)
-        stage.all_kept(reads, victim)
-    return stage.evidence()
-
-
-def _follower(ctx: Context) -> Node:
-    return _others(ctx, leader(ctx))[-1]
-
-
-def _others(ctx: Context, victim: Node) -> list[Node]:
+def others(ctx: Context, victim: Node) -> list[Node]:
+    """Return the members but one."""
     return [node for node in cluster_of(ctx).etcd if node != victim]
-
-
-def _ways(ctx: Context, victim: Node) -> list[str]:
-    """Return the addresses of the other members, and of all that runs on their machines."""
-    return addresses(ctx, _others(ctx, victim))
 
 
 def _held(node: Node) -> Callable[[Injector], Fault]:

@@ -120,6 +120,11 @@ class Stage:
         self.measure(label or f"no {name}", seen.longest, bound)
         return seen.longest
 
+    def felt(self, name: str) -> None:
+        """Remember it as a problem when a probe at what was struck never failed: then nothing was struck."""
+        if not any(sample.why for sample in self.probes[name].samples):
+            self.fail(f"{name} never failed, so that nothing was struck there")
+
     def api_answers(self, reads: float = READ_BOUND) -> None:
         """Measure how long reads and writes through api_endpoint were gone, against what is promised."""
         self.gone(READ, reads)
@@ -141,6 +146,9 @@ class Stage:
         """Measure how long the Service was gone at worst, asked on any worker but those named."""
         names = [name for name in self.probes if name.startswith(("ClusterIP", "NodePort"))]
         kept = [name for name in names if name.rpartition(" ")[2] not in without]
+        if not kept:
+            self.say("there is no other worker to ask a Service at")
+            return
         until = time.monotonic()
         seen = [track(name, self.probes[name].samples, self.zero, until, self.zero) for name in kept]
         worst = max(seen, key=lambda one: one.longest)
@@ -191,13 +199,17 @@ class Stage:
         self.measure("until a new Deployment runs", time.monotonic() - began, bound)
 
     def endpoints_follow(self, bound: float) -> None:
-        """Measure how long a new Service takes to have all the stage's pods as its endpoints."""
+        """Measure how long a new Service takes to answer at every worker: controllers and kube-proxies hear of it."""
         name, home = f"new-{len(self.ctx.measures)}", self.web.namespace
         self.ctx.defer(lambda: self.ctx.objects.delete("Service", name, home))
         began = time.monotonic()
         self.patiently(lambda: parts.service(self.ctx, home, name, web.NAME))
-        parts.follows(self.ctx, home, name, web.REPLICAS)
-        self.measure("until a new Service has its endpoints", time.monotonic() - began, bound)
+        address = self.ctx.objects.get("Service", name, home)["spec"]["clusterIP"]
+        parts.follows(self.ctx, home, name, web.REPLICAS, bound + 30)
+        ask = f"""python3 -c 'import socket; socket.create_connection(("{address}", 80), 2)'"""
+        shells = [self.ctx.on(node) for node in self.cluster.workers]
+        self.ctx.wait(lambda: all(one.run(ask, check=False).ok for one in shells), bound + 30, f"{name} at all workers")
+        self.measure("until a new Service answers at every worker", time.monotonic() - began, bound)
 
     def patiently(self, act: Callable[[], object]) -> None:
         """Do something through the API, again and again until it is taken."""

@@ -61,6 +61,8 @@ class Watching:
         self._stop.set()
         self._threads[0].join(timeout=10)
         made = list(self._made)
+        if not made:
+            self._stage.fail("no object could be made while the watch went on")
         self._stage.ctx.wait(lambda: set(made) <= set(self._seen), 20, "the watch has seen all", self._state)
         known = [name for name in self._seen if name in set(made)]
         if known != made:
