@@ -100,12 +100,16 @@ def kubectl(arguments: list[str], source: str = "") -> None:
     """Run kubectl as the cluster's administrator; its exit code is ours."""
     with _errors():
         cluster = _cluster(source)
+        from pyk8s.verify.model import CheckSkipped
         from pyk8s.verify.session import Session
 
         path = facts.admin_kubeconfig(cluster)
         session = Session(path, cluster)
         where = [f"--server={session.api.configuration.host}"] if session.warnings else []
-        command = [session.kubectl(), *where, *arguments]
+        try:
+            command = [session.kubectl(), *where, *arguments]
+        except CheckSkipped as error:
+            raise Pyk8sError(str(error)) from error
         done = subprocess.run(command, check=False, env=os.environ | {"KUBECONFIG": str(path)})
         if done.returncode:
             raise Exit(code=done.returncode)

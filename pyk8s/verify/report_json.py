@@ -30,6 +30,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "title": outcome.check.title,
         "component": outcome.check.component,
         "status": outcome.status.value,
+        "left_out": outcome.left_out,
         "seconds": outcome.seconds,
         "detail": outcome.detail,
         "measures": [dataclasses.asdict(measure) for measure in outcome.measures],

@@ -1,10 +1,13 @@
-"""The report as JUnit XML, one ``testsuite`` a component: what CI systems show."""
+"""The report as JUnit XML, one ``testsuite`` a component: what CI systems show.
+
+A check that should have run and did not is an error, as it is for the exit code; one skipped by design is skipped.
+"""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from pyk8s.verify.model import Outcome, Report, Status, Timeline
@@ -24,19 +27,23 @@ def to_text(report: Report) -> str:
     for name, outcomes in groupby(sorted(report.outcomes, key=_component), key=_component):
         together = tuple(outcomes)
         suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": began, **_sums(together)})
+        _properties(suite, report.cluster)
         for outcome in together:
             _case(suite, outcome)
+        if report.warnings:
+            ET.SubElement(suite, "system-err").text = _text("\n".join(report.warnings))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _sums(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    left_out = sum(outcome.left_out for outcome in outcomes)
     counts = {status: sum(outcome.status is status for outcome in outcomes) for status in Status}
     return {
         "tests": str(len(outcomes)),
         "failures": str(counts[Status.FAILED]),
-        "errors": "0",
-        "skipped": str(counts[Status.SKIPPED]),
+        "errors": str(left_out),
+        "skipped": str(counts[Status.SKIPPED] - left_out),
         "time": f"{sum(outcome.seconds for outcome in outcomes):.3f}",
     }
 
@@ -47,10 +54,15 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
     if outcome.measures:
         properties = ET.SubElement(case, "properties")
         for measure in outcome.measures:
-            name = f"measured: {_text(measure.what)}"
-            ET.SubElement(properties, "property", name=name, value=f"{measure.seconds:.3f}")
+            value = f"{measure.seconds:.3f}"
+            ET.SubElement(properties, "property", name=f"measured: {_text(measure.what)}", value=value)
+            if measure.bound:
+                promised = f"{measure.bound:.3f}"
+                ET.SubElement(properties, "property", name=f"promised: {_text(measure.what)}", value=promised)
     said = [detail] if outcome.status is Status.PASSED else []
-    if outcome.status is Status.SKIPPED:
+    if outcome.left_out:
+        ET.SubElement(case, "error", message="it should have run and did not").text = detail
+    elif outcome.status is Status.SKIPPED:
         ET.SubElement(case, "skipped", message=detail)
     elif outcome.status is Status.FAILED:
         ET.SubElement(case, "failure", message=check.title).text = detail
@@ -58,6 +70,14 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
         said += [_text(line) for line in _lines(outcome.timeline)]
     if said:
         ET.SubElement(case, "system-out").text = "\n".join(said)
+
+
+def _properties(suite: ET.Element, cluster: Mapping[str, object]) -> None:
+    """Say which cluster it was, in what can be said in a line."""
+    properties = ET.SubElement(suite, "properties")
+    for key, value in cluster.items():
+        if isinstance(value, str | int | float):
+            ET.SubElement(properties, "property", name=f"cluster: {key}", value=_text(str(value)))
 
 
 def _lines(timeline: Timeline) -> Iterator[str]:

@@ -94,7 +94,8 @@ class Session:
         found = os.environ.get("PYK8S_KUBECTL") or self._cached_kubectl() or shutil.which("kubectl")
         if not found:
             raise CheckSkipped(
-                "there is no kubectl on PATH, in $PYK8S_KUBECTL or in the artifact cache", expected=self.cluster is None
+                "no kubectl on PATH, in $PYK8S_KUBECTL or in the artifact cache: `pyk8s artifacts fetch` brings one",
+                expected=self.cluster is None,
             )
         return found
 

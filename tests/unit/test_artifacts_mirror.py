@@ -11,8 +11,10 @@ from test_artifacts_server import ReleaseServer, config, path_of, resolver, said
 from pyk8s.artifacts.download import ChecksumError
 from pyk8s.artifacts.model import Artifact
 from pyk8s.artifacts.resolver import Resolver
+from pyk8s.artifacts.sources import corrections
 from pyk8s.artifacts.sources.base import Workshop
 from pyk8s.artifacts.store import gather
+from pyk8s.cluster.config import ClusterConfig
 from pyk8s.errors import Pyk8sError
 
 __all__ = ["resolver", "said", "server"]
@@ -115,6 +117,28 @@ def test_a_mirror_that_is_nowhere_is_refused(resolver: Resolver, server: Release
     server.server_close()
     with pytest.raises(Pyk8sError, match="does not answer"):
         resolver.resolve(config("mirror", base))
+
+
+def test_what_was_built_before_a_correction_is_built_anew(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def packages(components: Collection[str], shop: Workshop) -> dict[str, Artifact]:
+        made.append(corrections.identity())
+        with shop.store.scratch() as scratch:
+            inner = scratch / "kubelet"
+            inner.mkdir()
+            (inner / "kubelet").write_text(made[-1])
+            return {"kubelet": shop.store.add(Artifact("kubelet", "1.20.2", gather(inner)), f"source:{made[-1]}")}
+
+    wanted = ClusterConfig(kubernetes_version="1.20.2", artifact_source="debian")
+    monkeypatch.setattr("pyk8s.artifacts.sources.debian.provide", packages)
+    monkeypatch.setattr(corrections, "identity", lambda: "before")
+    resolver.resolve(wanted)
+    resolver.resolve(wanted)
+    monkeypatch.setattr(corrections, "identity", lambda: "after")
+    assert resolver.lookup(wanted) is None
+    assert resolver.resolve(wanted).files["kubelet"].version == "1.20.2"
+    assert made == ["before", "after"]
 
 
 def test_what_the_mirror_lacks_beside_kubernetes_comes_from_debian_and_is_said(

@@ -10,6 +10,7 @@ from pyk8s.cluster.config import ClusterConfig
 from pyk8s.cluster.model import Cluster, Node, SshTarget
 from pyk8s.lab.faults import Fault, UnavailableError
 from pyk8s.verify.checks.fault_restarts import _thousandths
+from pyk8s.verify.faults.places import front
 from pyk8s.verify.faults.probes import Probe, Sample
 from pyk8s.verify.faults.profile import profile
 from pyk8s.verify.faults.stage import READ, WRITE, Stage
@@ -81,6 +82,28 @@ def test_a_lost_write_fails(stage):
     stage.writes_kept()
     with pytest.raises(CheckFailed, match="2 acknowledged writes are lost: w-0/k2, w-1/k9"):
         stage.evidence()
+
+
+def test_a_probe_that_never_failed_says_that_nothing_was_struck(stage):
+    stage.probes[WRITE].samples[5] = Sample(stage.zero + 0.5, stage.zero + 0.6, "connection refused")
+    stage.felt(WRITE)
+    stage.felt(READ)
+    assert stage.problems == [f"{READ} never failed, so that nothing was struck there"]
+
+
+def test_a_service_is_judged_at_other_workers_only_where_there_are_others(stage):
+    stage.probes["NodePort at w1"] = Probe("NodePort at w1", lambda: "")
+    stage.services_answer(3, without=("w1",))
+    assert (stage.ctx.measures, stage.told) == ([], ["there is no other worker to ask a Service at"])
+
+
+def test_what_clients_know_alone_is_not_struck(stage):
+    stage.cluster = Cluster(ClusterConfig(kubernetes_version="1.36.4"), (NODE,))
+    stage.entrance = types.SimpleNamespace(names=lambda: {"cp1", NODE.address})
+    with pytest.raises(CheckFailed, match=r"reach the API at cp1 alone .*: set api_virtual_ip"):
+        front(stage)
+    stage.cluster = Cluster(ClusterConfig(kubernetes_version="1.36.4", api_virtual_ip="192.0.2.5"), (NODE,))
+    assert front(stage) == NODE
 
 
 def test_a_fault_is_undone_and_marked_when_its_block_fails(stage):

@@ -53,25 +53,30 @@ def test_the_json_report_lists_checks_beside_the_cluster(report: Report) -> None
         "title": "Promise of healthy",
         "component": "etcd",
         "status": "passed",
+        "left_out": False,
         "seconds": 1.25,
         "detail": "3 of 3",
         "measures": [],
         "timeline": None,
     }
     assert [one["status"] for one in told["checks"]] == ["passed", "failed", "skipped", "skipped"]
+    assert [one["left_out"] for one in told["checks"]] == [False, False, False, True]
 
 
 def test_the_junit_report_is_whole_xml_and_its_sums_are_right(report: Report) -> None:
     root = ET.fromstring(report_junit.to_text(report))
     assert root.tag == "testsuites"
-    assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("4", "1", "0", "2")
+    assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("4", "1", "1", "1")
     for suite in root:
         assert suite.tag == "testsuite"
         assert {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"} == set(suite.attrib)
-        assert int(suite.get("tests", "")) == len(suite)
-        for case in suite:
+        cases = suite.findall("testcase")
+        assert int(suite.get("tests", "")) == len(cases)
+        assert {"name": "cluster: version", "value": "v1.20.2"} in [one.attrib for one in suite.iter("property")]
+        assert suite.findtext("system-err") == "a namespace is still there"
+        for case in cases:
             assert (case.tag, set(case.attrib)) == ("testcase", {"classname", "name", "time"})
-            assert next(child.tag for child in case) in {"failure", "skipped", "system-out"}
+            assert next(child.tag for child in case) in {"error", "failure", "skipped", "system-out"}
     assert root.find(".//testcase[@name='agreement']/failure").text == "two <leaders> & ?[31mno? hash"  # type: ignore[union-attr]
 
 
@@ -109,6 +114,7 @@ def test_the_junit_report_holds_measures_as_properties_and_timelines_as_lines(lo
     assert case is not None
     properties = {one.get("name"): one.get("value") for one in case.iter("property")}
     assert properties["measured: until all was well again"] == "18.310"
+    assert properties["promised: until all was well again"] == "60.000"
     assert properties["measured: longest time without a write"] == f"{longest:.3f}"
     lines = case.findtext("system-out", "").splitlines()
     assert "5.00 s to 30.00 s: kube-apiserver on cp1 stopped" in lines

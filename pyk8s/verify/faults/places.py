@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING
 from pyk8s.cluster.model import Node
 from pyk8s.verify import leases
 from pyk8s.verify.context import Context
+from pyk8s.verify.model import CheckFailed
 
 if TYPE_CHECKING:
     from pyk8s.verify.faults.stage import Stage
 
 
 def front(stage: Stage) -> Node:
-    """Return the control plane that answers what the stage reads through api_endpoint: its certificate names it."""
+    """Return the control plane that answers what the stage reads through api_endpoint: its certificate names it.
+
+    CheckFailed where clients know that machine alone: then nothing can keep the API there for them.
+    """
 
     def _named() -> list[Node]:
         names = stage.entrance.names()
         return [node for node in stage.cluster.control_plane if {node.name, node.address} <= names]
 
     what = f"the certificate behind {stage.cluster.api_url} names a control plane"
-    return stage.ctx.wait(_named, 10, what, lambda: ", ".join(sorted(stage.entrance.names())) or "no connection")[0]
+    found = stage.ctx.wait(_named, 10, what, lambda: ", ".join(sorted(stage.entrance.names())) or "no connection")[0]
+    if stage.cluster.api_host in {found.address, found.name}:
+        raise CheckFailed(
+            f"clients reach the API at {found.name} alone ({stage.cluster.api_url}), and not at all while it is dead: "
+            "set api_virtual_ip, or an api_endpoint that stands before several control planes"
+        )
+    return found
 
 
 def leading(ctx: Context, component: str) -> Node:
