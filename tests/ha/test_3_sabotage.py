@@ -42,6 +42,18 @@ CASES = [
         ("etcd-health", "etcd-agreement"),
         ("controller-one-leader",),
     ),
+    Sabotage(
+        "a runtime that takes its containers with it",
+        "w2",
+        *edit(
+            "/etc/systemd/system/containerd.service",
+            "s/KillMode=process/KillMode=control-group/",
+            "containerd",
+            reload=True,
+        ),
+        ("fault-runtime-restarts",),
+        ("fault-kubelet-restarts",),
+    ),
 ]
 
 

@@ -100,8 +100,8 @@ def worker_cut_off(ctx: Context) -> str:
             _noticed(stage, victim, began)
             _moved(stage, victim, began)
             if (after := processes(ctx, victim, mark)) != before:
-                stage.fail(f"{before} processes of the check ran on {victim.name}, cut off only {after}")
-            stage.say(f"cut off, {victim.name} went on running its {before}")
+                stage.fail(f"processes {set(before)} of the check ran on {victim.name}, cut off it runs {set(after)}")
+            stage.say(f"cut off, {victim.name} went on running the same {len(before)}")
             stage.services_answer(READ_BOUND, without=(victim.name,))
         _home(stage, victim, MOVER, mark, REPLICAS)
     return stage.evidence()
@@ -201,7 +201,7 @@ def _home(stage: Stage, victim: Node, name: str, mark: str, replicas: int) -> No
 
     def _exact() -> bool:
         pods = ctx.objects.list("Pod", stage.namespace, labels=f"app={name}")
-        running = sum(processes(ctx, node, mark) for node in stage.cluster.workers)
+        running = sum(len(processes(ctx, node, mark)) for node in stage.cluster.workers)
         counts.update(pods=len(pods), processes=running)
         return bool(len(pods) == running == replicas)
 

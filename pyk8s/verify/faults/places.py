@@ -56,7 +56,8 @@ def addresses(ctx: Context, nodes: Iterable[Node]) -> list[str]:
     return [found for found in (*listed, virtual) if found]
 
 
-def processes(ctx: Context, node: Node, mark: str) -> int:
-    """Count the processes on a machine whose command line holds a mark: what really runs there, whoever says what."""
+def processes(ctx: Context, node: Node, mark: str) -> frozenset[int]:
+    """Return the processes on a machine whose command line holds a mark: what really runs there, whoever says what."""
     pattern = shlex.quote(f"[{mark[0]}]{mark[1:]}")
-    return int(ctx.on(node).run(f"ps -e -o args= | grep -c -- {pattern} || true").stdout.strip() or 0)
+    found = ctx.on(node).run(f"ps -e -o pid=,args= | grep -- {pattern} || true").stdout
+    return frozenset(int(line.split()[0]) for line in found.splitlines())
