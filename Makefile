@@ -37,7 +37,7 @@ browser: setup ## The HTML report in headless Chromium
 	bin/browser
 	pytest tests/browser
 
-molecule: setup ## The roles in Docker: all in one node, three etcd members
+molecule: setup ## The roles in Docker: all in one node, three etcd members, three control planes
 	bin/molecule-all
 
 e2e: setup ## Real clusters: install, second run, verify, faults, sabotage
