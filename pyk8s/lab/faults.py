@@ -125,7 +125,7 @@ class Injector:
         return self._drop(node, tuple(addresses), "both", percent, f"loses {percent} % of its packets")
 
     def dropped(self, fault: Fault) -> int:
-        """Return how many packets a cut or a loss that lasts has dropped so far."""
+        """Return how many packets a cut or a loss that lasts has dropped so far; Pyk8sError where none lasts."""
         identity = fault.remedy.identity if fault.remedy else ""
         return int(self._shell(fault.node).run(scripts.dropped(identity)).stdout)
 

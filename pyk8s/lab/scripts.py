@@ -109,7 +109,8 @@ def drop(identity: str, addresses: Iterable[str], ways: str, percent: int) -> st
 
 def dropped(identity: str) -> str:
     """Count the packets that ``drop`` has dropped so far."""
-    return f"nft list table inet pyk8s_fault_{identity} | grep -o 'packets [0-9]*' | awk '{{n += $2}} END {{print n}}'"
+    listed = f"rules=$(nft list table inet pyk8s_fault_{identity}) || exit 1"
+    return f"{listed}; echo \"$rules\" | grep -o 'packets [0-9]*' | awk '{{n += $2}} END {{print n + 0}}'"
 
 
 def undrop(identity: str) -> str:

@@ -30,8 +30,8 @@ def to_text(report: Report) -> str:
         _properties(suite, report.cluster)
         for outcome in together:
             _case(suite, outcome)
-        if report.warnings:
-            ET.SubElement(suite, "system-err").text = _text("\n".join(report.warnings))
+    if report.warnings and len(root):
+        ET.SubElement(root[0], "system-err").text = _text("\n".join(report.warnings))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -4,6 +4,7 @@ import types
 
 import pytest
 from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.pyk8s.node.plugins.action.unit import ActionModule
 
 STALE = {"changed": True, "stale": True}
@@ -16,16 +17,18 @@ def act(monkeypatch, tmp_path):
 
     monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
 
-    def act(arguments, answer=None, facts=None, host="cp1"):
+    def act(arguments, answer=None, facts=None, host="cp1", throttle=1):
         asked = []
 
         def module(self, name, given, task_vars):
             asked.append((name, given))
+            if isinstance(answer, Exception):
+                raise answer
             return dict(answer or {})
 
         monkeypatch.setattr(ActionModule, "module", module)
         action = object.__new__(ActionModule)
-        action._task = types.SimpleNamespace(args=arguments)
+        action._task = types.SimpleNamespace(args=arguments, throttle=throttle)
         return action.act({"ansible_facts": facts or {}, "inventory_hostname": host}), asked
 
     return act
@@ -67,3 +70,17 @@ def test_a_restart_that_failed_ends_the_restarts_of_that_unit_on_the_other_machi
     assert asked == []
     assert act(other, STALE, host="cp2")[0] == STALE
     assert not act({"name": "etcd"}, STALE, host="cp2")[0].get("failed")
+
+
+def test_a_machine_that_is_lost_during_a_restart_ends_them_too(act):
+    restart = {"name": "keepalived", "state": "restarted"}
+    with pytest.raises(AnsibleConnectionFailure):
+        act(restart, AnsibleConnectionFailure("no route to host"))
+    assert "on cp1 it did not come back" in act(restart, STALE, host="cp2")[0]["msg"]
+
+
+def test_units_that_restart_everywhere_at_once_each_say_what_is_wrong(act):
+    failed = {"failed": True, "msg": "systemd-sysctl did not restart"}
+    restart = {"name": "systemd-sysctl", "state": "restarted"}
+    assert act(restart, failed, throttle=0)[0] == failed
+    assert act(restart, failed, host="cp2", throttle=0)[0] == failed

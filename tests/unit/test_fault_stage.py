@@ -14,7 +14,7 @@ from pyk8s.verify.faults.places import front
 from pyk8s.verify.faults.probes import Probe, Sample
 from pyk8s.verify.faults.profile import profile
 from pyk8s.verify.faults.stage import READ, WRITE, Stage
-from pyk8s.verify.model import CheckFailed, CheckSkipped, Interrupted
+from pyk8s.verify.model import CheckFailed, CheckSkipped, Interrupted, Mark
 from pyk8s.verify.wait import Deadline, poll
 
 NODE = Node("cp1", "192.0.2.11", frozenset({"control_plane"}), SshTarget("192.0.2.11"))
@@ -85,10 +85,12 @@ def test_a_lost_write_fails(stage):
 
 
 def test_a_probe_that_never_failed_says_that_nothing_was_struck(stage):
-    stage.probes[WRITE].samples[5] = Sample(stage.zero + 0.5, stage.zero + 0.6, "connection refused")
+    stage.marks.append(Mark("cp1: etcd stopped", 4.0, 9.0))
+    silence(stage, WRITE, 4.5, 8)
+    silence(stage, READ, 9.5, 12)
     stage.felt(WRITE)
     stage.felt(READ)
-    assert stage.problems == [f"{READ} never failed, so that nothing was struck there"]
+    assert stage.problems == [f"{READ} went on during `cp1: etcd stopped`, so that nothing was struck there"]
 
 
 def test_a_service_is_judged_at_other_workers_only_where_there_are_others(stage):

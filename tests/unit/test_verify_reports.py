@@ -67,13 +67,13 @@ def test_the_junit_report_is_whole_xml_and_its_sums_are_right(report: Report) ->
     root = ET.fromstring(report_junit.to_text(report))
     assert root.tag == "testsuites"
     assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("4", "1", "1", "1")
+    assert [one.text for one in root.iter("system-err")] == ["a namespace is still there"]
     for suite in root:
         assert suite.tag == "testsuite"
         assert {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"} == set(suite.attrib)
         cases = suite.findall("testcase")
         assert int(suite.get("tests", "")) == len(cases)
         assert {"name": "cluster: version", "value": "v1.20.2"} in [one.attrib for one in suite.iter("property")]
-        assert suite.findtext("system-err") == "a namespace is still there"
         for case in cases:
             assert (case.tag, set(case.attrib)) == ("testcase", {"classname", "name", "time"})
             assert next(child.tag for child in case) in {"error", "failure", "skipped", "system-out"}

@@ -42,8 +42,12 @@ def kubernetes(package_apt: apt.Apt, shop: Workshop, names: Sequence[str] = KUBE
     if len(whole) == len(names):
         return whole
     apt.install_missing(BUILD_PACKAGES, "building Kubernetes from Debian's source package", shop.reporter.say)
-    work = shop.store.root / "debian" / re.sub(r"[^\w.+-]", "_", f"{version}-{corrections.identity()}")
+    builds = shop.store.root / "debian"
+    work = builds / re.sub(r"[^\w.+-]", "_", f"{version}-{corrections.identity()}")
     with room(shop.store.root):
+        for other in builds.glob("*"):
+            if other != work:  # broken off, of another version or before a correction: nobody will go on with it
+                shutil.rmtree(other)
         _enough_room(shop.store.root)
         tree = _source_tree(package_apt, work, shop.reporter)
         _make(tree, work, apt.upstream_version(version), names, shop.reporter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyk8s.cluster.model import Node
 from pyk8s.verify import leases
 from pyk8s.verify.context import Context
+from pyk8s.verify.faults import work
 from pyk8s.verify.faults.places import front, leading
 from pyk8s.verify.faults.stage import READ, READ_BOUND, WRITE, WRITE_BOUND, Stage
 from pyk8s.verify.faults.watching import restart_in_turn
@@ -30,7 +31,7 @@ def apiserver_dies(ctx: Context) -> str:
         victim = front(stage)
         with stage.harm(lambda faults: faults.hold(victim, "kube-apiserver")):
             stage.watch(12)
-            stage.work_goes_on(WORK_BOUND)
+            work.goes_on(stage, WORK_BOUND)
         stage.calm()
         stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim)
@@ -75,7 +76,7 @@ def control_plane_dies(ctx: Context) -> str:
         victim = front(stage)
         with stage.harm(lambda faults: faults.crash(victim)):
             stage.watch(15)
-            stage.work_goes_on(WORK_BOUND, victim)
+            work.goes_on(stage, WORK_BOUND, victim)
         stage.calm(timeout=120)
         stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim, WRITE_BOUND)
@@ -96,7 +97,7 @@ def control_plane_freezes(ctx: Context) -> str:
         victim = front(stage)
         with stage.harm(lambda faults: faults.freeze(victim)):
             stage.watch(15)
-            stage.work_goes_on(WORK_BOUND, victim)
+            work.goes_on(stage, WORK_BOUND, victim)
         stage.calm(timeout=120)
         stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim, WRITE_BOUND)
@@ -126,7 +127,7 @@ def _leader_dies(ctx: Context, component: str) -> str:
             began = stage.now
             new = ctx.wait(lambda: _other(ctx, component, before), LEADER_BOUND + 30, f"another {component} leads")
             stage.measure(f"until {new} leads after {victim.name}", stage.now - began, LEADER_BOUND)
-            stage.work_goes_on(WORK_BOUND)
+            work.goes_on(stage, WORK_BOUND)
         stage.api_answers()
         stage.writes_kept()
     return stage.evidence()

@@ -13,6 +13,7 @@ from pyk8s.lab.faults import Fault, Injector
 from pyk8s.verify.checks.etcd import cluster_of, etcdctl
 from pyk8s.verify.checks.fault_workers import lives
 from pyk8s.verify.context import Context
+from pyk8s.verify.faults import work
 from pyk8s.verify.faults.histories import violations
 from pyk8s.verify.faults.places import addresses, main_pid
 from pyk8s.verify.faults.probes import Writer
@@ -48,8 +49,8 @@ def members_restart(ctx: Context) -> str:
     """Stop and start each in good order, which ends the apiservers' watches otherwise than a kill does."""
     with Stage(ctx) as stage:
         restart_in_turn(stage, cluster_of(ctx).etcd, "etcd")
-        stage.endpoints_follow(ACT_BOUND)
-        stage.work_goes_on(ACT_BOUND)
+        work.service_answers(stage, ACT_BOUND)
+        work.goes_on(stage, ACT_BOUND)
         stage.all_kept()
     return stage.evidence()
 

@@ -9,6 +9,7 @@ from pyk8s.health import etcd as members
 from pyk8s.lab.faults import Fault, Injector
 from pyk8s.verify.checks.fault_etcd import NEEDS, leader, others
 from pyk8s.verify.context import Context
+from pyk8s.verify.faults import work
 from pyk8s.verify.faults.places import addresses
 from pyk8s.verify.faults.stage import READ_BOUND, WRITE_BOUND, Stage
 from pyk8s.verify.registry import fault_check
@@ -106,7 +107,7 @@ def _suffers(
             if also:
                 also(stage, made)
             if fault is _dead:
-                stage.work_goes_on(WORK_BOUND)
+                work.goes_on(stage, WORK_BOUND)
         stage.calm(3, 90)
         stage.all_kept(reads, victim)
     return stage.evidence()

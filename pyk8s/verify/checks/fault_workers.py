@@ -100,8 +100,9 @@ def worker_cut_off(ctx: Context) -> str:
             _noticed(stage, victim, began)
             _moved(stage, victim, began)
             if (after := processes(ctx, victim, mark)) != before:
-                stage.fail(f"processes {set(before)} of the check ran on {victim.name}, cut off it runs {set(after)}")
-            stage.say(f"cut off, {victim.name} went on running the same {len(before)}")
+                stage.fail(f"{sorted(before)} of the check ran on {victim.name}, cut off {sorted(after)} (processes)")
+            else:
+                stage.say(f"cut off, {victim.name} went on running the same {len(before)}")
             stage.services_answer(READ_BOUND, without=(victim.name,))
         _home(stage, victim, MOVER, mark, REPLICAS)
     return stage.evidence()

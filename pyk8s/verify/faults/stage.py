@@ -15,7 +15,6 @@ from typing import Self
 
 from pyk8s.cluster.model import Cluster, Node
 from pyk8s.lab.faults import Fault, Injector, UnavailableError
-from pyk8s.verify.checks import parts
 from pyk8s.verify.context import Context
 from pyk8s.verify.faults import agent, web
 from pyk8s.verify.faults.probes import Api, NodeProbe, Probe, Reader, Writer, track
@@ -27,6 +26,8 @@ READ, WRITE = "read through api_endpoint", "write through api_endpoint"
 READ_BOUND, WRITE_BOUND = 5.0, 10.0
 """Seconds within which the API answers again, and takes writes again, after any one thing has died."""
 START_SECONDS = 60
+FELT_SECONDS = 3.0
+"""How long what a fault took away must have been silent meanwhile: longer than a busy machine ever is."""
 
 
 class Stage:
@@ -121,9 +122,11 @@ class Stage:
         return seen.longest
 
     def felt(self, name: str) -> None:
-        """Remember it as a problem when a probe at what was struck never failed: then nothing was struck."""
-        if not any(sample.why for sample in self.probes[name].samples):
-            self.fail(f"{name} never failed, so that nothing was struck there")
+        """Remember it as a problem when a probe at what the last fault struck was not silent while that lasted."""
+        last = self.marks[-1]
+        since, until = self.zero + last.at, self.zero + last.until
+        if track(name, self.probes[name].samples, since, until, self.zero).longest < FELT_SECONDS:
+            self.fail(f"{name} went on during `{last.what}`, so that nothing was struck there")
 
     def api_answers(self, reads: float = READ_BOUND) -> None:
         """Measure how long reads and writes through api_endpoint were gone, against what is promised."""
@@ -176,49 +179,6 @@ class Stage:
         if missing:
             self.fail(f"{len(missing)} acknowledged writes are lost: {', '.join(missing[:5])}")
         self.say(f"{sum(map(len, wanted.values()))} acknowledged writes, {len(missing)} lost")
-
-    def work_goes_on(self, bound: float, without: Node | None = None) -> None:
-        """Measure how long a new Deployment takes to run: scheduler, controllers and kubelets are at work.
-
-        It keeps away from a node that nobody knows to be dead yet.
-        """
-        name = f"work-{len(self.ctx.measures)}"
-        pod = parts.idle(self.ctx, name)
-        if without:
-            pod["spec"]["affinity"] = parts.away_from(without.name)
-        began = time.monotonic()
-        self.patiently(lambda: self.ctx.apply(parts.workload("Deployment", name, pod, replicas=1), self.namespace))
-
-        def _ready() -> bool:
-            status = self.ctx.objects.get("Deployment", name, self.namespace).get("status", {})
-            return bool(status.get("availableReplicas"))
-
-        self.ctx.wait(
-            _ready, bound + 30, f"Deployment {name} available", lambda: parts.unready(self.ctx, self.namespace)
-        )
-        self.measure("until a new Deployment runs", time.monotonic() - began, bound)
-
-    def endpoints_follow(self, bound: float) -> None:
-        """Measure how long a new Service takes to answer at every worker: controllers and kube-proxies hear of it."""
-        name, home = f"new-{len(self.ctx.measures)}", self.web.namespace
-        self.ctx.defer(lambda: self.ctx.objects.delete("Service", name, home))
-        began = time.monotonic()
-        self.patiently(lambda: parts.service(self.ctx, home, name, web.NAME))
-        address = self.ctx.objects.get("Service", name, home)["spec"]["clusterIP"]
-        parts.follows(self.ctx, home, name, web.REPLICAS, bound + 30)
-        ask = f"""python3 -c 'import socket; socket.create_connection(("{address}", 80), 2)'"""
-        shells = [self.ctx.on(node) for node in self.cluster.workers]
-        self.ctx.wait(lambda: all(one.run(ask, check=False).ok for one in shells), bound + 30, f"{name} at all workers")
-        self.measure("until a new Service answers at every worker", time.monotonic() - began, bound)
-
-    def patiently(self, act: Callable[[], object]) -> None:
-        """Do something through the API, again and again until it is taken."""
-
-        def _done() -> bool:
-            act()
-            return True
-
-        self.ctx.wait(_done, 30, "the API takes it")
 
     def evidence(self, *, api: bool = True) -> str:
         """Return what was measured; CheckFailed with all that did not hold.

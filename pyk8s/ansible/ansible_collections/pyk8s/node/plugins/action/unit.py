@@ -20,11 +20,15 @@ class ActionModule(ControllerAction):
         if restart and task_vars.get("ansible_facts", {}).get(fact) is False:
             return {"changed": False, "skipped": True, "skip_reason": "it runs what was last placed and installed"}
         failed = Path(constants.DEFAULT_LOCAL_TMP, f"{self.arguments['name']}.failed")
-        if restart and failed.exists():
+        in_turn = restart and self._task.throttle == 1
+        if in_turn and failed.exists():
             return {"failed": True, "msg": self._spared(failed.read_text(encoding="utf-8"))}
-        answer = self.module("unit", {**self.arguments, **self._peers(task_vars)}, task_vars)
-        if restart and answer.get("failed"):
-            failed.write_text(str(task_vars["inventory_hostname"]), encoding="utf-8")
+        answer: dict[str, Any] = {"failed": True}
+        try:
+            answer = self.module("unit", {**self.arguments, **self._peers(task_vars)}, task_vars)
+        finally:
+            if in_turn and answer.get("failed"):
+                failed.write_text(str(task_vars["inventory_hostname"]), encoding="utf-8")
         if not restart and "stale" in answer:
             answer["ansible_facts"] = {fact: answer["stale"]}
         return answer
@@ -33,7 +37,7 @@ class ActionModule(ControllerAction):
         """Say why this machine is left as it is: Ansible itself restarts on every machine before it counts failures."""
         name = self.arguments["name"]
         return (
-            f"{name} was not restarted here: on {where} it did not come back, and the same would happen here. "
+            f"{name} was not restarted here: on {where} it did not come back, and the same might happen here. "
             f"Mend it on {where} (journalctl -u {name}), then run this again"
         )
 
