@@ -14,8 +14,6 @@ from pyk8s.verify.registry import fault_check
 NEEDS = ("nodes", "spare-control-planes")
 LEADER_BOUND = 30.0
 """Seconds until another controller manager or scheduler leads: a lease of 15 s, tried every 2 s (leader election)."""
-WORK_BOUND = 45.0
-"""Seconds until a new Deployment runs while a control plane is dead: a new leader of both, and a pod's start."""
 
 
 @fault_check(
@@ -31,7 +29,7 @@ def apiserver_dies(ctx: Context) -> str:
         victim = front(stage)
         with stage.harm(lambda faults: faults.hold(victim, "kube-apiserver")):
             stage.watch(12)
-            work.goes_on(stage, WORK_BOUND)
+            work.goes_on(stage, work.BOUND)
         stage.calm()
         stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim)
@@ -76,7 +74,7 @@ def control_plane_dies(ctx: Context) -> str:
         victim = front(stage)
         with stage.harm(lambda faults: faults.crash(victim)):
             stage.watch(15)
-            work.goes_on(stage, WORK_BOUND, victim)
+            work.goes_on(stage, work.BOUND, victim)
         stage.calm(timeout=120)
         stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim, WRITE_BOUND)
@@ -97,7 +95,7 @@ def control_plane_freezes(ctx: Context) -> str:
         victim = front(stage)
         with stage.harm(lambda faults: faults.freeze(victim)):
             stage.watch(15)
-            work.goes_on(stage, WORK_BOUND, victim)
+            work.goes_on(stage, work.BOUND, victim)
         stage.calm(timeout=120)
         stage.felt(f"read from {victim.name}")
         _others_answer(stage, victim, WRITE_BOUND)
@@ -127,7 +125,7 @@ def _leader_dies(ctx: Context, component: str) -> str:
             began = stage.now
             new = ctx.wait(lambda: _other(ctx, component, before), LEADER_BOUND + 30, f"another {component} leads")
             stage.measure(f"until {new} leads after {victim.name}", stage.now - began, LEADER_BOUND)
-            work.goes_on(stage, WORK_BOUND)
+            work.goes_on(stage, work.BOUND)
         stage.api_answers()
         stage.writes_kept()
     return stage.evidence()

@@ -17,8 +17,6 @@ from pyk8s.verify.registry import fault_check
 LOSS_PERCENT = 10
 DELAY_MILLISECONDS = 100
 SUFFERING_SECONDS = 15.0
-WORK_BOUND = 45.0
-"""Seconds until a new Deployment runs while a member is dead: what a leader of controllers or scheduler may take."""
 
 
 @fault_check(
@@ -30,7 +28,7 @@ WORK_BOUND = 45.0
 )
 def member_dies(ctx: Context) -> str:
     """Kill a follower, and keep it dead for a while."""
-    return _suffers(ctx, _follower, _dead)
+    return _suffers(ctx, _follower, _dead, _works)
 
 
 @fault_check(
@@ -42,7 +40,7 @@ def member_dies(ctx: Context) -> str:
 )
 def leader_dies(ctx: Context) -> str:
     """Kill the leader, and keep it dead for a while."""
-    return _suffers(ctx, leader, _dead, also=_elected)
+    return _suffers(ctx, leader, _dead, _elected, _works)
 
 
 @fault_check(
@@ -58,7 +56,7 @@ def leader_deaf(ctx: Context) -> str:
     It takes two timeouts: the leader's, until it gives up for want of answers, and after that the others'.
     """
     return _suffers(
-        ctx, leader, lambda faults, victim: faults.cut(victim, _ways(ctx, victim), "in"), WRITE_BOUND, also=_elected
+        ctx, leader, lambda faults, victim: faults.cut(victim, _ways(ctx, victim), "in"), _elected, reads=WRITE_BOUND
     )
 
 
@@ -72,8 +70,8 @@ def leader_deaf(ctx: Context) -> str:
 def link_loses(ctx: Context) -> str:
     """Drop packets at random between the leader's machine and the other members."""
     return _suffers(
-        ctx, leader, lambda faults, victim: faults.lose(victim, _ways(ctx, victim), LOSS_PERCENT), WRITE_BOUND,
-        also=_lost,
+        ctx, leader, lambda faults, victim: faults.lose(victim, _ways(ctx, victim), LOSS_PERCENT), _lost,
+        reads=WRITE_BOUND,
     )  # fmt: skip
 
 
@@ -86,28 +84,26 @@ def link_loses(ctx: Context) -> str:
 )
 def link_slow(ctx: Context) -> str:
     """Delay what the leader's machine sends, where its kernel can."""
-    return _suffers(ctx, leader, lambda faults, victim: faults.delay(victim, DELAY_MILLISECONDS), WRITE_BOUND)
+    return _suffers(ctx, leader, lambda faults, victim: faults.delay(victim, DELAY_MILLISECONDS), reads=WRITE_BOUND)
 
 
 def _suffers(
     ctx: Context,
     of: Callable[[Context], Node],
     fault: Callable[[Injector, Node], Fault],
+    *also: Callable[[Stage, Fault], None],
     reads: float = READ_BOUND,
-    also: Callable[[Stage, Fault], None] | None = None,
 ) -> str:
     """Make a fault on a member for a while: what is promised of the API, Services and writes holds throughout.
 
-    ``also`` is what is seen of the fault while it lasts.
+    ``also`` is what is seen besides while the fault lasts.
     """
     with Stage(ctx) as stage:
         victim = of(ctx)
         with stage.harm(lambda faults: fault(faults, victim)) as made:
             stage.watch(SUFFERING_SECONDS)
-            if also:
-                also(stage, made)
-            if fault is _dead:
-                work.goes_on(stage, WORK_BOUND)
+            for see in also:
+                see(stage, made)
         stage.calm(3, 90)
         stage.all_kept(reads, victim)
     return stage.evidence()
@@ -115,6 +111,10 @@ def _suffers(
 
 def _dead(faults: Injector, victim: Node) -> Fault:
     return faults.hold(victim, "etcd")
+
+
+def _works(stage: Stage, _: Fault) -> None:
+    work.goes_on(stage, work.BOUND)
 
 
 def _elected(stage: Stage, fault: Fault) -> None:

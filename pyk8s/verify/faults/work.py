@@ -13,6 +13,8 @@ from pyk8s.verify.checks import parts
 from pyk8s.verify.faults import web
 from pyk8s.verify.faults.stage import Stage
 
+BOUND = 45.0
+"""Until a new Deployment runs while something is dead: a new leader of controllers and scheduler, and a pod's start."""
 TAKEN_SECONDS = 30
 """Within which the API must have taken what is created: it may be gone for WRITE_BOUND, and more than once."""
 
